@@ -28,7 +28,12 @@ impl Timeouts {
 
     /// When an unknown attempt claimed at `claimed_at` is given up.
     pub fn abandon_at(&self, claimed_at: DateTime<Utc>) -> DateTime<Utc> {
-        claimed_at + self.abandon_after.max(self.start + self.run)
+        claimed_at + self.abandon_after
+    }
+
+    /// Whether an attempt may be given up while it can still be running at fal, and so be paid for twice.
+    pub fn abandons_what_may_run(&self) -> bool {
+        self.abandon_after < self.start + self.run
     }
 }
 
@@ -37,17 +42,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_abandoned_while_it_may_still_run() {
-        let hasty = Timeouts {
+    fn giving_up_before_the_run_must_be_over_is_noticed() {
+        let patient = Timeouts {
             submit: Duration::from_secs(15),
             lease: Duration::from_secs(30),
             start: Duration::from_mins(10),
             run: Duration::from_hours(1),
-            abandon_after: Duration::from_mins(1),
+            abandon_after: Duration::from_hours(3),
             history_after: Duration::from_secs(30),
         };
-        let claimed_at = DateTime::UNIX_EPOCH;
+        let hasty = Timeouts { abandon_after: Duration::from_hours(1), ..patient };
 
-        assert!(hasty.abandon_at(claimed_at) >= hasty.run_deadline(claimed_at));
+        assert!(!patient.abandons_what_may_run());
+        assert!(hasty.abandons_what_may_run());
+        assert!(hasty.abandon_at(DateTime::UNIX_EPOCH) < hasty.run_deadline(DateTime::UNIX_EPOCH));
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod attempt;
 pub mod deadlines;
+pub mod dice;
 pub mod error_class;
 pub mod ids;
 pub mod job;
@@ -20,6 +21,7 @@ pub mod token;
 
 pub use attempt::{Attempt, AttemptEvent, AttemptState, AttemptTransition, Charged, Failure, RequestId};
 pub use deadlines::Timeouts;
+pub use dice::Dice;
 pub use error_class::ErrorClass;
 pub use ids::{AttemptId, CallbackId, CredentialId, JobId, KeyId, ProjectId};
 pub use job::{Job, JobEvent, JobState, JobTransition, OnUnknown, Priority};

@@ -1,0 +1,9 @@
+//! The routes of jobs.
+
+pub(crate) mod batch;
+pub(crate) mod list;
+pub(crate) mod read;
+pub(crate) mod replay;
+pub(crate) mod submit;
+pub(crate) mod view;
+pub(crate) mod wishes;

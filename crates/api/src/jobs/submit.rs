@@ -1,0 +1,46 @@
+//! `POST /v1/jobs`.
+
+use super::view::JobJson;
+use crate::{ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, idempotency};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use store::{
+    accept::Accepted,
+    jobs,
+    keys::{Area, Level},
+};
+use submitter::JobRequest;
+
+/// Accepts a job. Returns once it is committed and before any work is done.
+pub(crate) async fn submit(
+    State(api): State<ApiState>,
+    caller: Caller,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    caller.must(Area::Jobs, Level::Write)?;
+    let idempotency = idempotency::read(&headers, "POST /v1/jobs", &body)?;
+    let request = JobRequest::parse(&body)?;
+    let accepted = api.intake.accept(caller.project, request, idempotency).await?;
+    answer(&api, &caller, accepted).await
+}
+
+/// Tells of the job that was made or found: 202, or 422 where the key was used for another request.
+pub(super) async fn answer(api: &ApiState, caller: &Caller, accepted: Accepted) -> Result<Response, Problem> {
+    if let Accepted::KeyReused(_) = accepted {
+        return Err(ProblemKind::IdempotencyKeyReused.into());
+    }
+    let job = jobs::get(&api.store, Some(caller.project), accepted.job()).await?.ok_or(ProblemKind::JobNotFound)?;
+    let mut response = (StatusCode::ACCEPTED, Json(JobJson::from(job))).into_response();
+    let note = match accepted {
+        Accepted::Replayed(_) => "idempotency-replayed",
+        Accepted::NotUnique(_) => "unique-conflict",
+        Accepted::Created(_) | Accepted::KeyReused(_) => return Ok(response),
+    };
+    response.headers_mut().insert(HeaderName::from_static(note), HeaderValue::from_static("true"));
+    Ok(response)
+}

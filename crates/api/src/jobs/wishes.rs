@@ -1,0 +1,29 @@
+//! `POST /v1/jobs/{id}/cancel`.
+
+use super::view::JobJson;
+use crate::{ApiState, Problem, ProblemKind, auth::Caller, path::JobPath};
+use axum::{Json, extract::State};
+use domain::JobEvent;
+use http::StatusCode;
+use store::{
+    jobs,
+    keys::{Area, Level},
+    settle::{JobNews, JobOutcome},
+};
+
+/// Asks for a job's end. What runs at fal is only a wish until fal confirms it.
+pub(crate) async fn cancel(
+    State(api): State<ApiState>,
+    caller: Caller,
+    JobPath(id): JobPath,
+) -> Result<(StatusCode, Json<JobJson>), Problem> {
+    caller.must(Area::Jobs, Level::Write)?;
+    let wish = JobNews { job: id, project: Some(caller.project), event: JobEvent::CancelRequested };
+    match api.settler.job(wish).await? {
+        JobOutcome::NotFound => return Err(ProblemKind::JobNotFound.into()),
+        JobOutcome::Unchanged { terminal: true } => return Err(ProblemKind::JobTerminal.into()),
+        JobOutcome::Unchanged { terminal: false } | JobOutcome::Changed => {}
+    }
+    let job = jobs::get(&api.store, Some(caller.project), id).await?.ok_or(ProblemKind::JobNotFound)?;
+    Ok((StatusCode::ACCEPTED, Json(job.into())))
+}

@@ -1,0 +1,24 @@
+//! The front desk: REST under `/v1`.
+//!
+//! Handlers understand a request, ask the store or the submitter, and answer. They know no SQL and no state machine.
+//! [`problem`] is the closed set of what may go wrong, [`auth`] says who calls; everything of another project is
+//! answered as if it were not there.
+
+pub mod auth;
+mod body;
+mod callbacks;
+mod cursor;
+mod idempotency;
+mod jobs;
+mod members;
+mod path;
+pub mod problem;
+mod query;
+mod routes;
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+pub use problem::{Problem, ProblemKind};
+pub use routes::{router, serve};
+pub use state::{ApiLimits, ApiState};

@@ -1,0 +1,32 @@
+//! Ids in paths. What is no id is answered as what is not there.
+
+use crate::{ApiState, Problem, ProblemKind};
+use axum::extract::{FromRequestParts, RawPathParams};
+use domain::{CallbackId, JobId};
+use http::request::Parts;
+use std::str::FromStr;
+
+pub(crate) struct JobPath(pub(crate) JobId);
+pub(crate) struct CallbackPath(pub(crate) CallbackId);
+
+impl FromRequestParts<ApiState> for JobPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        id(parts).await.map(Self).ok_or_else(|| ProblemKind::JobNotFound.into())
+    }
+}
+
+impl FromRequestParts<ApiState> for CallbackPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        id(parts).await.map(Self).ok_or_else(|| ProblemKind::CallbackNotFound.into())
+    }
+}
+
+async fn id<T: FromStr>(parts: &mut Parts) -> Option<T> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    let (_, text) = params.iter().find(|(name, _)| *name == "id")?;
+    text.parse().ok()
+}

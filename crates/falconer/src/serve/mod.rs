@@ -1,0 +1,236 @@
+//! `falconer serve`: opens the database, starts the roles, and drains when told to stop.
+
+mod database;
+mod health;
+mod housekeeping;
+mod roles;
+mod signals;
+mod wakes;
+mod workers;
+
+pub(crate) use database::options as database_options;
+pub(crate) use roles::{Role, Roles};
+
+use crate::{
+    config::{self, Config},
+    durations::unix_now,
+};
+use anyhow::{Context, Result, bail};
+use domain::{CredentialId, TokenKeys};
+use fal::{ClientConfig, QueueClient, jwks::KeyStore};
+use receiver::{Receiver, Rejections};
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use store::{Store, accept::Acceptor, log_limit::LogLimit, model_stats::ModelStats, settle::Settler, wake::Wakes};
+use submitter::{Intake, Prices, Submitter};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Connects to the configured database, whatever its schema.
+pub(crate) async fn connect(config: &Config) -> Result<sqlx::PgConnection> {
+    database::connect(&database::options(config)?).await
+}
+
+/// What every role of this process shares. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Store,
+    pub(crate) wakes: Wakes,
+    pub(crate) stats: ModelStats,
+    pub(crate) settler: Settler,
+    pub(crate) intake: Intake,
+    pub(crate) prices: Prices,
+    pub(crate) fal: Arc<QueueClient>,
+    pub(crate) receiver: Receiver,
+    pub(crate) tokens: TokenKeys,
+}
+
+/// When what stops: first what takes work in, then what waits for fal, then the writers.
+#[derive(Clone, Default)]
+pub(crate) struct Stops {
+    /// Nothing new is taken or claimed.
+    pub(crate) intake: CancellationToken,
+    /// Callbacks are not taken any more.
+    pub(crate) callbacks: CancellationToken,
+    /// Nothing is written any more.
+    pub(crate) writers: CancellationToken,
+}
+
+/// Runs the roles until a signal, then drains. `stop` ends it as a signal does.
+pub(crate) async fn run(config: Config, roles: &Roles, stop: CancellationToken) -> Result<()> {
+    let handle = health::install_metrics();
+    eprintln!("{}", config::redacted(&config));
+    let store = database::open(&config).await?;
+    store::credentials::configure(&store, CredentialId::DEFAULT, config.fal.slots.get(), config.fal.user_id.as_deref())
+        .await
+        .context("failed to write the credential's settings")?;
+    let listeners = Listeners::bind(&config, roles).await?;
+    let (stops, tasks) = (Stops::default(), TaskTracker::new());
+    let engine = Engine::start(config, store, &tasks, &stops)?;
+    receiver::keys::load(&engine.store, &engine.receiver.keys, engine.config.fal.jwks_url.as_str()).await;
+    announce(&engine.config, roles);
+    signals::listen(stop.clone());
+    serve(engine, roles, listeners, handle, stops, tasks, stop).await
+}
+
+struct Listeners {
+    api: Option<TcpListener>,
+    callbacks: Option<TcpListener>,
+    metrics: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config, roles: &Roles) -> Result<Self> {
+        let bind = |name: &'static str, addr| async move {
+            TcpListener::bind(addr).await.with_context(|| format!("failed to listen on server.{name} = {addr}"))
+        };
+        let server = &config.server;
+        Ok(Self {
+            api: if roles.has(Role::Api) { Some(bind("api_addr", server.api_addr).await?) } else { None },
+            callbacks: if roles.has(Role::Receiver) {
+                Some(bind("callback_addr", server.callback_addr).await?)
+            } else {
+                None
+            },
+            metrics: bind("metrics_addr", server.metrics_addr).await?,
+        })
+    }
+}
+
+async fn serve(
+    engine: Engine,
+    roles: &Roles,
+    listeners: Listeners,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    stops: Stops,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) -> Result<()> {
+    let (takers, answerers) = (TaskTracker::new(), TaskTracker::new());
+    tasks.spawn(health::serve(listeners.metrics, engine.store.clone(), metrics, stop.clone(), stops.writers.clone()));
+    if let Some(listener) = listeners.callbacks {
+        let router = receiver::router(engine.receiver.clone());
+        answerers.spawn(receiver::serve(listener, router, receiver::Limits::default(), stops.callbacks.clone()));
+        let (store, keys) = (engine.store.clone(), engine.receiver.keys.clone());
+        let url = engine.config.fal.jwks_url.to_string();
+        answerers.spawn(receiver::keys::keep(store, keys, url, stops.callbacks.clone()));
+    }
+    if let Some(listener) = listeners.api {
+        takers.spawn(api::serve(listener, engine.api_state(&stops.intake), stops.intake.clone()));
+    }
+    let workers = workers::start(&engine, roles, &takers, &stops);
+    housekeeping::start(&engine, roles, &takers, &stops.intake);
+    wakes::start(&engine, roles, &takers, &stops.intake);
+    drop(engine);
+
+    stop.cancelled().await;
+    tracing::info!("stopping: nothing new is taken, what has begun is finished");
+    stops.intake.cancel();
+    takers.close();
+    takers.wait().await;
+    let drained = workers.await;
+    stops.callbacks.cancel();
+    answerers.close();
+    answerers.wait().await;
+    stops.writers.cancel();
+    tasks.close();
+    tasks.wait().await;
+    tracing::info!("stopped");
+    drained
+}
+
+impl Engine {
+    fn start(config: Config, store: Store, tasks: &TaskTracker, stops: &Stops) -> Result<Self> {
+        let Some(master) = &config.secrets.master else {
+            bail!(
+                "FALCONER_SECRET is not set: callback URLs are signed with it (at least 32 bytes, for example from `openssl rand -hex 32`)"
+            );
+        };
+        let tokens = TokenKeys::derive(master.expose_secret()).context("FALCONER_SECRET cannot be used")?;
+        let http = fal::http_client().context("failed to build the HTTP client")?;
+        let keys = KeyStore::new(http.clone(), config.fal.jwks_url.clone(), unix_now).context("fal.jwks_url")?;
+        let fal = Arc::new(queue_client(&config, http)?);
+        let (wakes, stats, prices) = (Wakes::default(), ModelStats::default(), Prices::default());
+        let settler = Settler::start(&store, config.retry(), &stats, &wakes, tasks, &stops.writers);
+        let acceptor: Acceptor = store::accept::start(&store, &wakes, tasks, &stops.writers);
+        let submitter = Submitter {
+            credential: CredentialId::DEFAULT,
+            attempts_max: config.submitter.attempts_max,
+            prices: prices.clone(),
+        };
+        let receiver = Receiver {
+            tokens: tokens.clone(),
+            keys,
+            settler: settler.clone(),
+            rejections: Rejections::start(store.clone(), tasks, stops.writers.clone()),
+            body_max: usize::try_from(config.receiver.body_max.as_u64()).unwrap_or(usize::MAX),
+            leeway: config.receiver.leeway,
+            outages: LogLimit::default(),
+        };
+        let intake = Intake { submitter, acceptor };
+        Ok(Self { config: Arc::new(config), store, wakes, stats, settler, intake, prices, fal, receiver, tokens })
+    }
+
+    fn api_state(&self, stop: &CancellationToken) -> api::ApiState {
+        api::ApiState {
+            store: self.store.clone(),
+            intake: self.intake.clone(),
+            settler: self.settler.clone(),
+            wakes: self.wakes.clone(),
+            fal: QueueClient::clone(&self.fal),
+            receiver: self.receiver.clone(),
+            keys: api::auth::KeyCache::default(),
+            limits: api::ApiLimits::default(),
+            stop: stop.clone(),
+        }
+    }
+}
+
+fn queue_client(config: &Config, http: reqwest::Client) -> Result<QueueClient> {
+    let key = match &config.secrets.fal_key {
+        Some(key) => key.clone(),
+        // A simulator on this machine asks for a key and does not look at it.
+        None if config.callback_base().is_some() && config.fal.queue_url.scheme() == "http" => {
+            SecretString::from("simulator:simulator")
+        }
+        None => bail!(
+            "FAL_KEY is not set (and fal.queue_url = {} is not a simulator on this machine)",
+            config.fal.queue_url
+        ),
+    };
+    let client = ClientConfig {
+        queue_url: config.fal.queue_url.clone(),
+        platform_url: config.fal.platform_url.clone(),
+        billing_events_path: config.fal.billing_events_path.clone(),
+        submit_timeout: config.submitter.submit_timeout,
+        ..ClientConfig::new(key)
+    };
+    QueueClient::new(client, http).context("the [fal] settings cannot be used")
+}
+
+/// Says once what this process is and where it can be found.
+fn announce(config: &Config, roles: &Roles) {
+    let server = &config.server;
+    tracing::info!(
+        roles = %roles,
+        api = %server.api_addr,
+        callbacks = %server.callback_addr,
+        metrics = %server.metrics_addr,
+        public_url = %config.public_url(),
+        fal = %config.fal.queue_url,
+        slots = config.fal.slots,
+        "falconer is up",
+    );
+    if config.timeouts().abandons_what_may_run() {
+        tracing::warn!(
+            "reconciler.abandon_after is shorter than start_timeout and run_timeout together: an attempt may be given up, and its job run and paid for again, while fal still runs it"
+        );
+    }
+    if config.callback_base().is_none() {
+        tracing::warn!(
+            public_url = %config.public_url(),
+            "poll-only mode: fal would drop webhooks to this public_url unseen, so none is asked for and every attempt is polled",
+        );
+    }
+}

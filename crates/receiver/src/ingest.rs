@@ -1,0 +1,86 @@
+//! The routes of the callback listener, and what happens to a verified callback.
+
+use crate::{Rejections, VerifiedCallback, meaning, rejections::Rejected};
+use axum::{
+    Router,
+    extract::State,
+    routing::{get, post},
+};
+use domain::TokenKeys;
+use fal::jwks::KeyStore;
+use http::{HeaderMap, StatusCode};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
+use store::{
+    log_limit::LogLimit,
+    settle::{Disposition, RejectedCause, Settler},
+};
+
+/// fal gives its first try 15 s. A caller who waits longer than this is told to come again; the batch that holds the
+/// callback may still be committed, and then the next try is a repeat.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(1900);
+
+/// What the routes work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    pub tokens: TokenKeys,
+    pub keys: KeyStore,
+    pub settler: Settler,
+    pub rejections: Rejections,
+    /// Bytes of a body beyond which it is not read.
+    pub body_max: usize,
+    /// How far fal's stamp may be from the database's time.
+    pub leeway: Duration,
+    pub outages: LogLimit,
+}
+
+/// The two routes of the callback listener. Every other path, and every other method, is nothing.
+pub fn router(receiver: Receiver) -> Router {
+    Router::new()
+        .route("/hooks/fal/{token}", post(receive))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .with_state(receiver)
+}
+
+/// Settles a verified callback and answers after the commit. Answers say nothing of the inside.
+async fn receive(State(receiver): State<Receiver>, callback: VerifiedCallback) -> StatusCode {
+    let started = Instant::now();
+    let Ok(news) = meaning::news(&callback, receiver.leeway, false) else {
+        let headers = HeaderMap::new();
+        let rejected = Rejected::new(callback.id, callback.credential, callback.attempt, &headers)
+            .with_body(callback.body.clone());
+        receiver.rejections.keep(rejected.because(RejectedCause::Headers));
+        return StatusCode::BAD_REQUEST;
+    };
+    let settled = tokio::time::timeout(SETTLE_TIMEOUT, receiver.settler.callback(news)).await;
+    let disposition = match settled {
+        Ok(Ok(disposition)) => disposition,
+        Ok(Err(error)) => {
+            if let Some(missed) = receiver.outages.pass() {
+                tracing::warn!(error = &error as &dyn Error, missed, "callbacks cannot be stored");
+            }
+            return StatusCode::SERVICE_UNAVAILABLE;
+        }
+        Err(_) => return StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let (name, cause) = disposition.names();
+    metrics::counter!("falconer_callbacks_total", "disposition" => name, "cause" => cause.unwrap_or("none"))
+        .increment(1);
+    metrics::histogram!("falconer_callback_seconds").record(started.elapsed().as_secs_f64());
+    tracing::info!(
+        callback.id = %callback.id,
+        attempt.id = %callback.attempt,
+        request_id = callback.headers.request_id,
+        disposition = name,
+        cause,
+        body_bytes = callback.body.len(),
+        took_seconds = started.elapsed().as_secs_f64(),
+        "callback {} was {name}", callback.id,
+    );
+    match disposition {
+        Disposition::Applied | Disposition::Duplicate | Disposition::Kept(_) => StatusCode::OK,
+        Disposition::Rejected(_) => StatusCode::UNAUTHORIZED,
+    }
+}

@@ -1,0 +1,94 @@
+//! Keeps what was turned away, off the path of the answer and bounded: a flood of junk costs counters, not rows.
+
+use bytes::Bytes;
+use domain::{AttemptId, CallbackId, CredentialId};
+use http::HeaderMap;
+use std::error::Error;
+use store::{Store, log_limit::LogLimit, rejected, settle::RejectedCause};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Rejected calls that may wait to be stored. Beyond them only the counter tells.
+const WAITING_MAX: usize = 256;
+const BATCH_MAX: usize = 128;
+/// Header values are kept up to this length.
+const VALUE_MAX: usize = 256;
+
+/// Where rejected calls are handed in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Rejections {
+    waiting: mpsc::Sender<rejected::Rejected>,
+}
+
+/// A call that is about to be turned away, with what it said of itself.
+pub(crate) struct Rejected(rejected::Rejected);
+
+impl Rejections {
+    /// Starts the writer, which ends at `stop`.
+    pub fn start(store: Store, tasks: &TaskTracker, stop: CancellationToken) -> Self {
+        let (waiting, queue) = mpsc::channel(WAITING_MAX);
+        tasks.spawn(write(store, queue, stop));
+        Self { waiting }
+    }
+
+    pub(crate) fn keep(&self, rejected: rejected::Rejected) {
+        metrics::counter!("falconer_callbacks_total", "disposition" => "rejected", "cause" => rejected.cause.as_str())
+            .increment(1);
+        tracing::warn!(
+            callback.id = %rejected.id,
+            attempt.id = %rejected.attempt,
+            cause = rejected.cause.as_str(),
+            "callback {} was rejected: {}", rejected.id, rejected.cause.as_str(),
+        );
+        // A full queue means a flood; the counter has it.
+        let _ = self.waiting.try_send(rejected);
+    }
+}
+
+impl Rejected {
+    pub(crate) fn new(id: CallbackId, credential: CredentialId, attempt: AttemptId, headers: &HeaderMap) -> Self {
+        let text = |name: &str| {
+            let value = headers.get(name)?.to_str().ok()?;
+            Some(value.chars().take(VALUE_MAX).collect::<String>())
+        };
+        Self(rejected::Rejected {
+            id,
+            credential,
+            attempt,
+            cause: RejectedCause::Headers,
+            request_id: text("x-fal-webhook-request-id"),
+            user_id: text("x-fal-webhook-user-id"),
+            signed_at: text("x-fal-webhook-timestamp").and_then(|text| text.parse().ok()),
+            signature: text("x-fal-webhook-signature"),
+            body_bytes: text("content-length").and_then(|text| text.parse().ok()).unwrap_or(0),
+            body: None,
+        })
+    }
+
+    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
+        self.0.body_bytes = i64::try_from(body.len()).unwrap_or(i64::MAX);
+        self.0.body = Some(body);
+        self
+    }
+
+    pub(crate) fn because(mut self, cause: RejectedCause) -> rejected::Rejected {
+        self.0.cause = cause;
+        self.0
+    }
+}
+
+async fn write(store: Store, mut queue: mpsc::Receiver<rejected::Rejected>, stop: CancellationToken) {
+    let outages = LogLimit::default();
+    loop {
+        let mut batch = Vec::new();
+        tokio::select! {
+            taken = queue.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { return },
+            () = stop.cancelled() => return,
+        }
+        if let Err(error) = rejected::insert(&store, &batch).await
+            && let Some(missed) = outages.pass()
+        {
+            tracing::warn!(error = &error as &dyn Error, missed, "rejected callbacks could not be kept");
+        }
+    }
+}

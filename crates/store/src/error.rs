@@ -1,0 +1,70 @@
+//! Why the database did not do what was asked, sorted by what the caller does next.
+
+/// Why a call to the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be reached, is starting, is full, or is read-only. The same call may work later.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// Two transactions stood in each other's way. Repeat the whole transaction.
+    #[error("the transaction must be repeated")]
+    Repeat(#[source] sqlx::Error),
+    /// One row of the batch cannot be stored, whatever is tried.
+    #[error("a row cannot be stored")]
+    Row(#[source] sqlx::Error),
+    /// A row says what no code of ours writes.
+    #[error("row {id} of {table} contradicts itself: {what}")]
+    Inconsistent { table: &'static str, id: String, what: &'static str },
+    /// Nobody takes batches any more: the process is stopping.
+    #[error("the store is shutting down")]
+    Stopping,
+    /// The batch that held this item failed; the cause was logged once, where it happened.
+    #[error("the batch failed: {0}")]
+    Batch(std::sync::Arc<Error>),
+    #[error("the database refused the statement")]
+    Other(#[source] sqlx::Error),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Whether the same call may succeed when nothing but time has changed.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Repeat(_) | Self::Stopping => true,
+            Self::Batch(cause) => cause.is_unavailable(),
+            Self::Row(_) | Self::Inconsistent { .. } | Self::Other(_) => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
+                Some("40001" | "40P01") => Self::Repeat(error),
+                Some(code) if is_outage(code) => Self::Unavailable(error),
+                // Data exceptions and constraint violations belong to one row.
+                Some(code) if code.starts_with("22") || code.starts_with("23") => Self::Row(error),
+                _ => Self::Other(error),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+/// SQLSTATE classes of an outage: connection lost (08), resources (53), operator intervention (57P), system error (58),
+/// a standby that cannot write (25006), and a lock or statement that took too long (55P03, 57014).
+fn is_outage(code: &str) -> bool {
+    code.starts_with("08")
+        || code.starts_with("53")
+        || code.starts_with("57")
+        || code.starts_with("58")
+        || matches!(code, "25006" | "55P03")
+}

@@ -1,0 +1,20 @@
+//! Jobs as callers see them: one job with all that is told of it, lists, results, histories, and the wait for an end.
+//!
+//! Everything here reads, but for [`refetch`], which records a result that was lost. How jobs come in is
+//! [`crate::accept`], how they change is [`crate::settle`].
+
+mod list;
+mod refetch;
+mod result;
+#[cfg(test)]
+pub(crate) mod tests;
+mod timeline;
+mod view;
+mod wait;
+
+pub use list::{JobFilter, LIST_MAX, Page, by_request_id, list};
+pub use refetch::{RefetchSource, Refetched, insert_refetched, refetch_source, restore_result};
+pub use result::{JobInput, JobResult, input, result};
+pub use timeline::{TimelineEntry, TimelineKind, timeline};
+pub use view::{Cost, JobError, JobView, Waiting, WaitingReason, get, views};
+pub use wait::wait;

@@ -1,0 +1,257 @@
+//! One job, with everything that the API tells of it.
+
+use crate::{Store, error::Result};
+use chrono::{DateTime, Utc};
+use domain::{JobId, ProjectId};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+/// A job as callers see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobView {
+    pub id: JobId,
+    pub project: ProjectId,
+    pub state: String,
+    pub model: String,
+    pub priority: i16,
+    pub tags: Vec<String>,
+    pub metadata: serde_json::Value,
+    pub attempts_made: i16,
+    pub attempts_max: i16,
+    /// fal's name for the attempt that won, or else for the newest.
+    pub request_id: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub run_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub error: Option<JobError>,
+    pub waiting: Option<Waiting>,
+    pub cost: Cost,
+    pub regenerated_from: Option<JobId>,
+    pub refetched_from: Option<JobId>,
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobError {
+    /// One of the names of `domain::ErrorClass`.
+    pub class: String,
+    pub message: Option<String>,
+    /// Nothing where only fal's bill will tell.
+    pub charged: Option<bool>,
+}
+
+/// What an open job waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub reason: WaitingReason,
+    pub since: DateTime<Utc>,
+    /// Where it is known.
+    pub expected_start_at: Option<DateTime<Utc>>,
+}
+
+/// Why an open job does not move. The names are part of the outside contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitingReason {
+    /// Its time has not come.
+    Scheduled,
+    /// An attempt failed, and the next one waits.
+    Backoff,
+    /// It is ready, and others hold the account's slots.
+    Slots,
+    /// An operator has paused its lane.
+    Paused,
+    /// fal refuses the key, or the model keeps failing.
+    CircuitOpen,
+    /// Nobody knows whether fal has its attempt.
+    UnknownOutcome,
+}
+
+/// What a job costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    pub currency: String,
+    pub estimated: Option<Decimal>,
+    pub reserved: Decimal,
+    /// Nothing where something was charged and nobody knows how much.
+    pub charged: Option<Decimal>,
+}
+
+impl WaitingReason {
+    /// The name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Backoff => "backoff",
+            Self::Slots => "slots",
+            Self::Paused => "paused",
+            Self::CircuitOpen => "circuit_open",
+            Self::UnknownOutcome => "unknown_outcome",
+        }
+    }
+}
+
+impl JobView {
+    pub fn is_terminal(&self) -> bool {
+        self.finished_at.is_some()
+    }
+}
+
+/// Reads one job; nothing where it is not there or is another project's.
+pub async fn get(store: &Store, project: Option<ProjectId>, id: JobId) -> Result<Option<JobView>> {
+    Ok(views(store, project, &[id]).await?.pop())
+}
+
+/// Reads jobs in the order of `ids`, and leaves out those that are not there or are another project's.
+pub async fn views(store: &Store, project: Option<ProjectId>, ids: &[JobId]) -> Result<Vec<JobView>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    // Each id is looked up by itself, so that only the partition that may hold it is read.
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        with clock as materialized (select falconer.now() as now)
+        select clock.now as "now!", j.id as "id: JobId", j.project_id as "project: ProjectId", j.state, j.model,
+            j.priority, j.tags, j.metadata, j.attempts_made, j.attempts_max, j.created_at, j.run_at, j.started_at,
+            j.finished_at, j.error_class, j.error_message, j.error_charged, j.estimated,
+            j.regenerated_from as "regenerated_from: JobId", j.refetched_from as "refetched_from: JobId",
+            a.request_id as "request_id?", a.finished_at as "attempt_finished_at?",
+            l.paused_at as "paused_at?", c.opened_at as "circuit_opened_at?", c.open_until as "circuit_open_until?",
+            case when j.state = 'running' and a.state = 'unknown' and a.superseded_at is null then coalesce(
+                (select max(t.at) from falconer.transitions t where t.job_id = j.id and t.attempt_to = 'unknown'),
+                a.claimed_at) end as unknown_since,
+            m.lines as "ledger_lines!", m.amount as "charged?", m.currency as "currency?"
+        from clock
+        cross join unnest($1::uuid[]) with ordinality as w (id, place)
+        cross join lateral (
+            select * from falconer.jobs j where j.id = w.id and ($2::uuid is null or j.project_id = $2) offset 0
+        ) as j
+        left join lateral (
+            select a.request_id, a.state, a.superseded_at, a.claimed_at, a.finished_at
+            from falconer.attempts a
+            where a.job_id = w.id
+            order by coalesce(a.id = j.winner, false) desc, a.number desc
+            limit 1
+        ) as a on true
+        left join falconer.lanes l on l.id = j.lane_id and j.state = 'queued'
+        left join lateral (
+            select min(c.opened_at) as opened_at, max(c.open_until) as open_until
+            from falconer.circuits c
+            where c.credential_id = j.credential_id and c.model in ('', j.model) and c.open_until > clock.now
+        ) as c on j.state = 'queued'
+        cross join lateral (
+            select count(*) as lines, sum(m.amount) as amount, max(m.currency) as currency
+            from falconer.ledger m where m.job_id = w.id
+        ) as m
+        order by w.place
+        "#,
+        &ids,
+        project.map(|id| id.0),
+    )
+    .fetch_all(&store.pools.api)
+    .await?;
+    Ok(rows.into_iter().map(JobView::from).collect())
+}
+
+struct Row {
+    now: DateTime<Utc>,
+    id: JobId,
+    project: ProjectId,
+    state: String,
+    model: String,
+    priority: i16,
+    tags: Vec<String>,
+    metadata: serde_json::Value,
+    attempts_made: i16,
+    attempts_max: i16,
+    created_at: DateTime<Utc>,
+    run_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    error_class: Option<String>,
+    error_message: Option<String>,
+    error_charged: Option<String>,
+    estimated: Option<Decimal>,
+    regenerated_from: Option<JobId>,
+    refetched_from: Option<JobId>,
+    request_id: Option<String>,
+    attempt_finished_at: Option<DateTime<Utc>>,
+    paused_at: Option<DateTime<Utc>>,
+    circuit_opened_at: Option<DateTime<Utc>>,
+    circuit_open_until: Option<DateTime<Utc>>,
+    unknown_since: Option<DateTime<Utc>>,
+    ledger_lines: i64,
+    charged: Option<Decimal>,
+    currency: Option<String>,
+}
+
+impl From<Row> for JobView {
+    fn from(row: Row) -> Self {
+        Self {
+            waiting: row.waiting(),
+            cost: row.cost(),
+            error: row.error(),
+            id: row.id,
+            project: row.project,
+            state: row.state,
+            model: row.model,
+            priority: row.priority,
+            tags: row.tags,
+            metadata: row.metadata,
+            attempts_made: row.attempts_made,
+            attempts_max: row.attempts_max,
+            request_id: row.request_id,
+            created_at: row.created_at,
+            run_at: row.run_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            regenerated_from: row.regenerated_from,
+            refetched_from: row.refetched_from,
+        }
+    }
+}
+
+impl Row {
+    fn waiting(&self) -> Option<Waiting> {
+        let waits = |reason, since, expected_start_at| Some(Waiting { reason, since, expected_start_at });
+        match self.state.as_str() {
+            "scheduled" => waits(WaitingReason::Scheduled, self.created_at, Some(self.run_at)),
+            "queued" if self.run_at > self.now => {
+                let since = self.attempt_finished_at.unwrap_or(self.created_at);
+                waits(WaitingReason::Backoff, since, Some(self.run_at))
+            }
+            "queued" => {
+                if let Some(paused_at) = self.paused_at {
+                    return waits(WaitingReason::Paused, paused_at.max(self.run_at), None);
+                }
+                if let Some(opened_at) = self.circuit_opened_at {
+                    let since = opened_at.max(self.run_at);
+                    return waits(WaitingReason::CircuitOpen, since, self.circuit_open_until);
+                }
+                waits(WaitingReason::Slots, self.run_at, None)
+            }
+            "running" => waits(WaitingReason::UnknownOutcome, self.unknown_since?, None),
+            _ => None,
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let reserved = if self.finished_at.is_none() { self.estimated } else { None };
+        let charged = if self.ledger_lines == 0 { Some(Decimal::ZERO) } else { self.charged };
+        Cost {
+            currency: self.currency.clone().unwrap_or_else(|| "USD".to_owned()),
+            estimated: self.estimated,
+            reserved: reserved.unwrap_or_default(),
+            charged,
+        }
+    }
+
+    fn error(&self) -> Option<JobError> {
+        let class = self.error_class.clone()?;
+        let charged = match self.error_charged.as_deref() {
+            Some("yes") => Some(true),
+            Some("no") => Some(false),
+            _ => None,
+        };
+        Some(JobError { class, message: self.error_message.clone(), charged })
+    }
+}

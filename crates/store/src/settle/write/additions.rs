@@ -1,0 +1,164 @@
+//! Inserts what a batch adds.
+
+use super::{LedgerLine, NewBinding, NewResult, NewTransition, column};
+use crate::{
+    error::Result,
+    settle::{CallbackNews, Disposition, record::JobRecord},
+};
+use chrono::{DateTime, Utc};
+use domain::JobId;
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub(super) async fn bindings(tx: &mut PgConnection, rows: &[NewBinding], now: DateTime<Utc>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into falconer.request_bindings (credential_id, request_id, attempt_id, job_id, bound_at)
+         select *, $5 from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[])",
+        &rows.iter().map(|row| row.credential.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.request_id.clone()).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.attempt.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.job.0).collect::<Vec<_>>(),
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn results(tx: &mut PgConnection, rows: &[NewResult], now: DateTime<Utc>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into falconer.results (job_id, attempt_id, body, body_sha256, stored_at)
+         select *, $5 from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[]) on conflict do nothing",
+        &rows.iter().map(|row| row.job.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.attempt.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| &row.body[..]).collect::<Vec<_>>() as &[&[u8]],
+        &rows.iter().map(|row| row.sha256.clone()).collect::<Vec<_>>(),
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn transitions(tx: &mut PgConnection, rows: &[NewTransition], now: DateTime<Utc>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into falconer.transitions (job_id, attempt_number, version, event, attempt_from, attempt_to, job_from,
+             job_to, job_version, detail, at)
+         select *, $11 from unnest($1::uuid[], $2::smallint[], $3::int[], $4::text[], $5::text[], $6::text[],
+             $7::text[], $8::text[], $9::int[], $10::text[])",
+        &rows.iter().map(|row| row.job.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.attempt_number).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.version).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.event.to_owned()).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.attempt_from.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &rows.iter().map(|row| row.attempt_to.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &rows.iter().map(|row| row.job_from.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &rows.iter().map(|row| row.job_to.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &rows.iter().map(|row| row.job_version).collect::<Vec<_>>() as &[Option<i32>],
+        &rows.iter().map(|row| row.detail.clone()).collect::<Vec<_>>() as &[Option<String>],
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn events(tx: &mut PgConnection, jobs: &[&JobRecord], now: DateTime<Utc>) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into falconer.events (job_id, id, project_id, type, created_at)
+         select *, $5 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])",
+        &column(jobs, |job| job.id.0),
+        &column(jobs, |_| Uuid::now_v7()),
+        &column(jobs, |job| job.project.0),
+        &column(jobs, |job| format!("job.{}", job.state)),
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Prices each line by what fal said it bills, or by our estimate where it said nothing.
+pub(super) async fn ledger(tx: &mut PgConnection, rows: &[LedgerLine], now: DateTime<Utc>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into falconer.ledger (job_id, attempt_id, kind, at, units, unit_price, amount, currency, basis)
+         select n.job_id, n.attempt_id, n.kind, $7, n.units, p.unit_price,
+             coalesce(n.units * p.unit_price, n.estimated), coalesce(p.currency, 'USD'),
+             case when n.units is not null and p.unit_price is not null then 'billable_units'
+                  when n.estimated is not null then 'estimate' else 'unknown' end
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::numeric[], $5::text[], $6::numeric[])
+             as n (job_id, attempt_id, kind, units, model, estimated)
+         left join falconer.model_prices p on p.model = n.model
+         on conflict do nothing",
+        &rows.iter().map(|row| row.job.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.attempt.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.kind.to_owned()).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.units).collect::<Vec<_>>() as &[Option<Decimal>],
+        &rows.iter().map(|row| row.model.clone()).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.estimated).collect::<Vec<_>>() as &[Option<Decimal>],
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Keeps the callbacks. Bytes that an earlier row of the same attempt holds are not stored again; one that an operator
+/// has processed again keeps its row, with what became of it this time.
+pub(super) async fn callbacks(
+    tx: &mut PgConnection,
+    rows: &[(CallbackNews, Option<JobId>, Disposition)],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let each = || rows.iter();
+    sqlx::query!(
+        "insert into falconer.callbacks as c (id, received_at, credential_id, attempt_id, job_id, request_id, user_id,
+             signed_at, signature, disposition, cause, body_bytes, body_sha256, body)
+         select n.id, $13, n.credential_id, n.attempt_id, n.job_id, n.request_id, n.user_id, n.signed_at, n.signature,
+             n.disposition, n.cause, length(n.body), n.body_sha256,
+             case when n.disposition = 'duplicate' and exists (
+                 select from falconer.callbacks e
+                 where e.attempt_id = n.attempt_id and e.body_sha256 = n.body_sha256 and e.body is not null
+             ) then null else n.body end
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[],
+             $9::text[], $10::text[], $11::bytea[], $12::bytea[])
+             as n (id, credential_id, attempt_id, job_id, request_id, user_id, signed_at, signature, disposition, cause,
+                 body_sha256, body)
+         on conflict (id) do update set disposition = excluded.disposition, cause = excluded.cause",
+        &each().map(|(news, ..)| news.id.0).collect::<Vec<_>>(),
+        &each().map(|(news, ..)| news.credential.0).collect::<Vec<_>>(),
+        &each().map(|(news, ..)| news.attempt.0).collect::<Vec<_>>(),
+        &each().map(|(_, job, _)| job.map(|id| id.0)).collect::<Vec<_>>() as &[Option<Uuid>],
+        &each().map(|(news, ..)| news.request_id.0.clone()).collect::<Vec<_>>(),
+        &each().map(|(news, ..)| news.user_id.clone()).collect::<Vec<_>>(),
+        &each().map(|(news, ..)| news.signed_at).collect::<Vec<_>>(),
+        &each().map(|(news, ..)| news.signature.clone()).collect::<Vec<_>>(),
+        &each().map(|(_, _, said)| said.names().0.to_owned()).collect::<Vec<_>>(),
+        &each().map(|(_, _, said)| said.names().1.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
+        &each().map(|(news, ..)| &news.body_sha256[..]).collect::<Vec<_>>() as &[&[u8]],
+        &each().map(|(news, ..)| &news.body[..]).collect::<Vec<_>>() as &[&[u8]],
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

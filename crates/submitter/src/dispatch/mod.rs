@@ -1,0 +1,114 @@
+//! Jobs to fal: claims what may be sent, POSTs it once, and records what fal said.
+//!
+//! [`queue`] claims, [`send`] makes the one POST and sorts its outcome, [`record`] keeps the answer until it is
+//! committed. apalis runs [`send_one`] for every claimed attempt; it decides nothing.
+
+mod outcome;
+mod queue;
+mod record;
+
+pub use queue::DispatchQueue;
+pub use record::record;
+
+use apalis::prelude::{BoxDynError, Data};
+use domain::{CredentialId, Dice, Timeouts, TokenKeys};
+use fal::{EndpointId, QueueClient, client::SubmitOptions};
+use std::{sync::Arc, time::Duration};
+use store::{model_stats::ModelStats, settle::Settler};
+use tokio::time::Instant;
+use url::Url;
+
+/// How jobs of one credential are sent.
+#[derive(Clone, Debug)]
+pub struct DispatchSettings {
+    pub credential: CredentialId,
+    /// Attempts that may be open at fal at once: the account's slots, and a margin that waits in fal's queue so that a
+    /// freed slot is filled at once.
+    pub places: u32,
+    pub timeouts: Timeouts,
+    /// Base of the callback URL. Without it no webhook is asked for, and every attempt is polled.
+    pub callback_base: Option<Url>,
+    /// When a model's latency is not known yet.
+    pub first_look: Duration,
+}
+
+/// What the handler of an attempt works with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dispatcher {
+    pub settings: Arc<DispatchSettings>,
+    pub fal: Arc<QueueClient>,
+    pub settler: Settler,
+    pub stats: ModelStats,
+    pub tokens: TokenKeys,
+    pub dice: Dice,
+}
+
+/// An attempt that was committed, and until when it may be sent.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    pub claimed: store::claim::Claimed,
+    /// Counted by this machine's monotonic clock from before the claim, so that a process that was paused past its
+    /// lease sends nothing.
+    pub send_before: Instant,
+}
+
+/// Sends one attempt and records what fal said. A handler that returns has committed the outcome.
+pub async fn send_one(dispatch: Dispatch, dispatcher: Data<Dispatcher>) -> Result<(), BoxDynError> {
+    dispatcher.send(dispatch).await;
+    Ok(())
+}
+
+impl Dispatcher {
+    async fn send(&self, dispatch: Dispatch) {
+        let Dispatch { claimed, send_before } = dispatch;
+        let started = Instant::now();
+        let outcome = match EndpointId::parse(&claimed.model) {
+            Ok(endpoint) => {
+                let webhook_url = self.callback_url(claimed.attempt);
+                let options = SubmitOptions {
+                    webhook_url: webhook_url.as_ref().map(Url::as_str),
+                    start_timeout: self.settings.timeouts.start,
+                    deadline: Some(send_before),
+                };
+                let body = match claimed.seed {
+                    Some(seed) => fal::seeds::with_seed(&claimed.input, seed.unsigned_abs()),
+                    None => claimed.input.clone(),
+                };
+                self.fal.submit(&endpoint, body, &options).await
+            }
+            Err(error) => outcome::unusable_model(error),
+        };
+        let (name, news) = outcome::news(&claimed, outcome, self.first_look(&claimed.model));
+        metrics::counter!("falconer_submits_total", "outcome" => name).increment(1);
+        metrics::histogram!("falconer_submit_seconds").record(started.elapsed().as_secs_f64());
+        tracing::info!(
+            job.id = %claimed.job,
+            attempt.id = %claimed.attempt,
+            attempt.number = claimed.number,
+            model = claimed.model,
+            outcome = name,
+            request_id = news.event.as_ref().and_then(|event| event.request_id()).map(tracing::field::display),
+            message = news.message.as_deref(),
+            waited_seconds = claimed.waited_seconds,
+            took_seconds = started.elapsed().as_secs_f64(),
+            "attempt {} of job {} was sent: {name}", claimed.number, claimed.job,
+        );
+        record(&self.settler, self.dice, news).await;
+    }
+
+    fn callback_url(&self, attempt: domain::AttemptId) -> Option<Url> {
+        let mut url = self.settings.callback_base.clone()?;
+        let token = self.tokens.sign(self.settings.credential, attempt);
+        url.path_segments_mut().ok()?.pop_if_empty().extend(["hooks", "fal", &token]);
+        Some(url)
+    }
+
+    /// A callback that has not come by then is probably lost. Without callbacks half of all runs are over by the median.
+    fn first_look(&self, model: &str) -> Duration {
+        match self.stats.latency(model) {
+            Some(latency) if self.settings.callback_base.is_some() => latency.p95,
+            Some(latency) => latency.p50,
+            None => self.settings.first_look,
+        }
+    }
+}

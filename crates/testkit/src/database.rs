@@ -1,0 +1,221 @@
+//! A migrated database for each world, copied from a template that is made once for each cluster.
+
+use anyhow::{Context as _, Result};
+use dev_postgres::{Cluster, ClusterOptions, Durability};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
+use std::{
+    path::PathBuf,
+    str::FromStr as _,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+use url::Url;
+use uuid::Uuid;
+
+/// Names the lock under which one process makes the template.
+const TEMPLATE_LOCK: i64 = 0x66616c63;
+
+/// One database, dropped with this.
+#[derive(Debug)]
+pub struct Database {
+    url: Url,
+    admin: Url,
+    name: String,
+    own: Option<OwnPostgres>,
+}
+
+/// A Postgres that belongs to one world alone, so that it may be stopped. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct OwnPostgres {
+    cluster: Arc<Mutex<Option<Cluster>>>,
+    dir: PathBuf,
+}
+
+impl Database {
+    /// Makes a database on the cluster of `DATABASE_URL`, or on one that this process starts and shares.
+    pub(crate) async fn create() -> Result<Self> {
+        Self::create_on(shared_cluster().await?, None).await
+    }
+
+    /// Makes a database on a cluster that nobody else uses.
+    pub(crate) async fn create_alone() -> Result<Self> {
+        let own = OwnPostgres::start().await?;
+        Self::create_on(own.url()?, Some(own)).await
+    }
+
+    async fn create_on(admin: Url, own: Option<OwnPostgres>) -> Result<Self> {
+        let template = template(&admin).await.context("the template database cannot be made")?;
+        let name = format!("world_{}", Uuid::new_v4().simple());
+        let mut connection = connect(&admin).await?;
+        execute(&mut connection, format!("create database {name} template {template}")).await?;
+        connection.close().await?;
+        Ok(Self { url: with_database(&admin, &name), admin, name, own })
+    }
+
+    /// For sqlx and for the server.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(crate) fn own(&self) -> Option<&OwnPostgres> {
+        self.own.as_ref()
+    }
+
+    /// Opens a few connections for the test's own questions.
+    pub(crate) fn pool(&self) -> Result<PgPool> {
+        let options = quiet(&self.url)?.application_name("story");
+        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10));
+        Ok(pool.connect_lazy_with(options))
+    }
+
+    async fn discard(admin: &Url, name: &str) -> Result<()> {
+        let mut connection = connect(admin).await?;
+        execute(&mut connection, format!("drop database if exists {name} with (force)")).await
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.own.is_some() {
+            return;
+        }
+        let (admin, name) = (self.admin.clone(), std::mem::take(&mut self.name));
+        // A runtime cannot be entered twice, so the drop has one of its own. A database that stays goes with its cluster.
+        let dropper = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map(|runtime| runtime.block_on(Self::discard(&admin, &name)))
+        });
+        let _ = dropper.join();
+    }
+}
+
+impl OwnPostgres {
+    async fn start() -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("falconer-world-pg-{}", Uuid::new_v4().simple()));
+        let own = Self { cluster: Arc::default(), dir: dev_postgres::usable_dir(&dir)? };
+        own.start_again().await?;
+        Ok(own)
+    }
+
+    /// Kills the server and starts it again at once, as after a crash.
+    ///
+    /// # Errors
+    /// When it does not start, or is not running.
+    pub async fn restart_immediate(&self) -> Result<()> {
+        self.blocking(|slot, _| slot.as_mut().context("Postgres is stopped")?.restart_immediate()).await
+    }
+
+    /// Stops the server and leaves its files.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn stop(&self) -> Result<()> {
+        self.blocking(|slot, _| slot.take().map_or(Ok(()), Cluster::stop)).await
+    }
+
+    /// Starts a stopped server.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_again(&self) -> Result<()> {
+        self.blocking(|slot, dir| {
+            let settings = vec![("max_connections".to_owned(), "100".to_owned())];
+            let options = ClusterOptions { dir, durability: Durability::ThrowAway, settings, port: 5432 };
+            *slot = Some(Cluster::start(options)?);
+            Ok(())
+        })
+        .await
+    }
+
+    fn url(&self) -> Result<Url> {
+        let cluster = self.cluster.lock().expect("no holder panics");
+        let url = cluster.as_ref().context("Postgres is stopped")?.url("postgres");
+        Url::parse(&url).context("the cluster's URL")
+    }
+
+    async fn blocking(
+        &self,
+        work: impl FnOnce(&mut Option<Cluster>, PathBuf) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let own = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut cluster = own.cluster.lock().expect("no holder panics");
+            work(&mut cluster, own.dir.clone())
+        })
+        .await?
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.cluster) == 1 {
+            if let Ok(mut cluster) = self.cluster.lock() {
+                cluster.take();
+            }
+            // What cannot be removed is the temporary directory's affair.
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// The maintenance database of the cluster that worlds share.
+async fn shared_cluster() -> Result<Url> {
+    #[expect(clippy::disallowed_methods, reason = "the runner of the tests names the cluster so")]
+    if let Ok(url) = std::env::var("DATABASE_URL") {
+        return Url::parse(&url).context("DATABASE_URL is not a URL");
+    }
+    static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+    let start = || {
+        let settings = vec![("max_connections".to_owned(), "300".to_owned())];
+        Cluster::temporary(settings).map_err(|error| format!("{error:#}"))
+    };
+    let cluster = tokio::task::spawn_blocking(move || CLUSTER.get_or_init(start)).await?;
+    let cluster = cluster.as_ref().map_err(|error| anyhow::anyhow!("no Postgres: {error}"))?;
+    Ok(Url::parse(&cluster.url("postgres"))?)
+}
+
+/// Makes the template unless somebody has. Its name holds the checksum of the migrations.
+async fn template(admin: &Url) -> Result<String> {
+    let checksums = store::MIGRATOR.iter().flat_map(|migration| migration.checksum.iter().copied());
+    let fingerprint =
+        checksums.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let name = format!("falconer_template_{fingerprint:016x}");
+    let mut connection = connect(admin).await?;
+    sqlx::query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut connection).await?;
+    let made: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1 and datistemplate)")
+        .bind(&name)
+        .fetch_one(&mut connection)
+        .await?;
+    if !made {
+        execute(&mut connection, format!("drop database if exists {name}")).await?;
+        execute(&mut connection, format!("create database {name}")).await?;
+        let mut fresh = connect(&with_database(admin, &name)).await?;
+        store::migrate::run(&mut fresh).await?;
+        fresh.close().await?;
+        // Nobody may connect to it, since a database in use cannot be copied.
+        execute(&mut connection, format!("alter database {name} with is_template true allow_connections false"))
+            .await?;
+    }
+    connection.close().await?;
+    Ok(name)
+}
+
+async fn connect(url: &Url) -> Result<PgConnection> {
+    Ok(quiet(url)?.connect().await?)
+}
+
+fn quiet(url: &Url) -> Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(url.as_str())?.disable_statement_logging())
+}
+
+/// Runs a statement that takes no parameters. Every name in it is made here.
+async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
+}
+
+fn with_database(url: &Url, name: &str) -> Url {
+    let mut url = url.clone();
+    url.set_path(name);
+    url
+}

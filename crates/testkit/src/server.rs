@@ -1,0 +1,151 @@
+//! `falconer serve` as a child process.
+
+use crate::{ports, wait};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::process::{Child, Command};
+
+/// One process. Killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    settings: BTreeMap<String, String>,
+    roles: Option<String>,
+    addrs: [SocketAddr; 3],
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts a process on ports of its own and waits until it is ready. `settings` are environment variables.
+    pub(crate) async fn start(
+        mut settings: BTreeMap<String, String>,
+        roles: Option<String>,
+        log: PathBuf,
+    ) -> Result<Self> {
+        let addrs = ports::three_free();
+        for (name, addr) in ["API", "CALLBACK", "METRICS"].into_iter().zip(addrs) {
+            settings.insert(format!("FALCONER_SERVER__{name}_ADDR"), addr.to_string());
+        }
+        let mut server = Self { settings, roles, addrs, log, child: None };
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// `http://host:port` of the API.
+    pub fn api(&self) -> String {
+        format!("http://{}", self.addrs[0])
+    }
+
+    /// `http://host:port` of the callback listener.
+    pub fn callbacks(&self) -> String {
+        format!("http://{}", self.addrs[1])
+    }
+
+    /// `http://host:port` of metrics and health.
+    pub fn metrics(&self) -> String {
+        format!("http://{}", self.addrs[2])
+    }
+
+    /// Changes a setting for the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Starts a stopped process on the ports that it had, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready; the error holds the end of its log.
+    pub async fn start_again(&mut self) -> Result<()> {
+        ensure!(self.child.is_none(), "the server runs already");
+        let log = File::options().create(true).append(true).open(&self.log).context("the server's log")?;
+        let mut command = Command::new(binary()?);
+        command.arg("serve");
+        if let Some(roles) = &self.roles {
+            command.args(["--roles", roles]);
+        }
+        // Settings of the shell that runs the tests must not change what they test.
+        command.env_clear().envs(&self.settings).current_dir(std::env::temp_dir());
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        self.child = Some(command.spawn().context("falconer cannot be started")?);
+        self.ready().await
+    }
+
+    /// Kills the process where it stands.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub async fn kill_9(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("the server is not running")?;
+        child.kill().await.context("the server cannot be killed")
+    }
+
+    /// Sends a signal such as `TERM`, `STOP` or `CONT`.
+    ///
+    /// # Errors
+    /// When the process is not running.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.child.as_ref().and_then(Child::id).context("the server is not running")?;
+        let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().await?;
+        ensure!(sent.success(), "kill -s {name} {pid} failed");
+        Ok(())
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Errors
+    /// When it has not ended within `patience`, or was not running.
+    pub async fn exited(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let mut child = self.child.take().context("the server is not running")?;
+        match tokio::time::timeout(patience, child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => bail!("the server did not end within {patience:?}"),
+        }
+    }
+
+    /// Everything that the process has written so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The last lines of the log.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let log = self.log();
+        let all: Vec<&str> = log.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let client = crate::world::http_client();
+        let url = format!("{}/readyz", self.metrics());
+        let began = std::time::Instant::now();
+        loop {
+            if let Ok(answer) = client.get(&url).send().await
+                && answer.status().is_success()
+            {
+                return Ok(());
+            }
+            let ended = self.child.as_mut().map(Child::try_wait).transpose()?.flatten();
+            if ended.is_some() || began.elapsed() > wait::PATIENCE {
+                self.child = None;
+                bail!("falconer is not ready ({ended:?}); its log ends:\n{}", self.log_tail(40));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Finds the binary that was built with this test: two folders above the test's own.
+pub(crate) fn binary() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("this test's own path")?;
+    let profile = own.ancestors().nth(2).context("a test lies in target/<profile>/deps")?;
+    let built = profile.join("falconer");
+    ensure!(built.is_file(), "{} is missing: run `cargo build -p falconer` first", Path::display(&built));
+    Ok(built)
+}

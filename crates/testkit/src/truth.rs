@@ -1,0 +1,144 @@
+//! Compares the database with what the simulated fal knows to have happened.
+
+use crate::invariants::Broken;
+use anyhow::{Context as _, Result};
+use domain::TokenKeys;
+use simulator::{OutcomeKind, RequestView, Simulator};
+use sqlx::PgPool;
+use std::collections::{BTreeMap, HashMap};
+use uuid::Uuid;
+
+/// Asks both sides, and returns what one knows and the other does not. `acknowledged` are the jobs of which a caller was
+/// told 202.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn broken(db: &PgPool, sim: &Simulator, acknowledged: &[Uuid]) -> Result<Vec<Broken>> {
+    let requests = sim.requests();
+    let attempts = Attempts::read(db).await?;
+    let mut broken = Vec::new();
+    let mut note = |id, holds, rows: Vec<String>| {
+        if !rows.is_empty() {
+            broken.push(Broken { id, holds, rows });
+        }
+    };
+    note("I01", "every acknowledged job exists", lost_jobs(db, acknowledged).await?);
+    note("I10", "a stored result is what fal sent", changed_results(db, &requests).await?);
+    note(
+        "I18",
+        "every accepted POST belongs to one attempt, and no attempt to two",
+        stray_posts(&requests, &attempts)?,
+    );
+    note("I19", "a job is paid for once, unless its policy took the risk", double_spend(&requests, &attempts)?);
+    note("I21", "every callback that was answered with 2xx is stored", lost_callbacks(db, &requests).await?);
+    Ok(broken)
+}
+
+/// What the database knows of attempts.
+struct Attempts {
+    job_of: HashMap<Uuid, Uuid>,
+    /// Attempts beside which another was allowed, by job.
+    risks: HashMap<Uuid, usize>,
+}
+
+impl Attempts {
+    async fn read(db: &PgPool) -> Result<Self> {
+        let rows: Vec<(Uuid, Uuid, bool)> = sqlx::query_as(
+            "select a.id, a.job_id, a.state in ('abandoned', 'expired', 'failed', 'canceled') or a.superseded_at is not null
+             from falconer.attempts a",
+        )
+        .fetch_all(db)
+        .await
+        .context("attempts")?;
+        let mut risks: HashMap<Uuid, usize> = HashMap::new();
+        for (_, job, _) in rows.iter().filter(|(_, _, risk)| *risk) {
+            *risks.entry(*job).or_default() += 1;
+        }
+        Ok(Self { job_of: rows.into_iter().map(|(id, job, _)| (id, job)).collect(), risks })
+    }
+}
+
+/// The attempt whose token a webhook URL carries.
+fn attempt_of(request: &RequestView) -> Result<Option<Uuid>> {
+    let keys = TokenKeys::derive(crate::CALLBACK_SECRET).context("the secret of tests")?;
+    let token = request.webhook_url.as_deref().and_then(|url| url.rsplit('/').next());
+    Ok(token.and_then(|token| keys.verify(token)).map(|(_, attempt)| attempt.0))
+}
+
+async fn lost_jobs(db: &PgPool, acknowledged: &[Uuid]) -> Result<Vec<String>> {
+    let lost: Vec<Uuid> = sqlx::query_scalar(
+        "select a.id from unnest($1::uuid[]) as a (id) where not exists (select from falconer.jobs j where j.id = a.id)",
+    )
+    .bind(acknowledged)
+    .fetch_all(db)
+    .await
+    .context("acknowledged jobs")?;
+    Ok(lost.iter().map(Uuid::to_string).collect())
+}
+
+async fn changed_results(db: &PgPool, requests: &[RequestView]) -> Result<Vec<String>> {
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "select a.request_id, r.body_sha256 from falconer.results r
+         join falconer.attempts a on a.job_id = r.job_id and a.id = r.attempt_id",
+    )
+    .fetch_all(db)
+    .await
+    .context("results")?;
+    let sent: HashMap<&str, &RequestView> = requests.iter().map(|sent| (sent.request_id.as_str(), sent)).collect();
+    let differs = |(request_id, sha256): &(String, Vec<u8>)| {
+        let sha256 = Some(hex::encode(sha256));
+        // A hostile payload is the simulator's own invention on top of the result that it notes.
+        sent.get(request_id.as_str()).is_none_or(|sent| {
+            sha256 != sent.result_sha256
+                && sha256 != sent.payload_sha256
+                && !sent.faults.contains(&simulator::Fault::CallbackHostileJson)
+        })
+    };
+    Ok(rows.into_iter().filter(differs).map(|(request_id, _)| request_id).collect())
+}
+
+fn stray_posts(requests: &[RequestView], attempts: &Attempts) -> Result<Vec<String>> {
+    let mut posts: BTreeMap<Uuid, usize> = BTreeMap::new();
+    let mut stray = Vec::new();
+    for request in requests.iter().filter(|request| request.webhook_url.is_some()) {
+        match attempt_of(request)? {
+            Some(attempt) if attempts.job_of.contains_key(&attempt) => *posts.entry(attempt).or_default() += 1,
+            _ => stray.push(format!("request {} belongs to no attempt", request.request_id)),
+        }
+    }
+    let twice = posts.into_iter().filter(|(_, count)| *count > 1);
+    stray.extend(twice.map(|(attempt, count)| format!("attempt {attempt} was posted {count} times")));
+    Ok(stray)
+}
+
+fn double_spend(requests: &[RequestView], attempts: &Attempts) -> Result<Vec<String>> {
+    let mut paid: BTreeMap<Uuid, usize> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.outcome == Some(OutcomeKind::Ok)) {
+        if let Some(job) = attempt_of(request)?.and_then(|attempt| attempts.job_of.get(&attempt)) {
+            *paid.entry(*job).or_default() += 1;
+        }
+    }
+    let allowed = |job: &Uuid| 1 + attempts.risks.get(job).copied().unwrap_or(0);
+    let over = paid.into_iter().filter(|(job, count)| *count > allowed(job));
+    Ok(over.map(|(job, count)| format!("job {job} was paid for {count} times")).collect())
+}
+
+async fn lost_callbacks(db: &PgPool, requests: &[RequestView]) -> Result<Vec<String>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select request_id, count(*) from falconer.callbacks
+         where disposition <> 'rejected' and request_id is not null group by request_id",
+    )
+    .fetch_all(db)
+    .await
+    .context("callbacks")?;
+    let stored: HashMap<&str, i64> = rows.iter().map(|(id, count)| (id.as_str(), *count)).collect();
+    let mut lost = Vec::new();
+    for request in requests {
+        let answered = request.webhook_tries.iter().filter(|seen| seen.delivered()).count();
+        let kept = stored.get(request.request_id.as_str()).copied().unwrap_or(0);
+        if i64::try_from(answered).unwrap_or(i64::MAX) > kept {
+            lost.push(format!("request {}: {answered} answered with 2xx, {kept} stored", request.request_id));
+        }
+    }
+    Ok(lost)
+}
