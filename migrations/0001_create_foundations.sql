@@ -61,6 +61,8 @@ create table falconer.lanes (
     project_id uuid not null references falconer.projects (id),
     model text not null,
     paused_at timestamptz,
+    -- The fence of the newest claim from it: the lane that was served longest ago comes first.
+    last_fence bigint not null default 0,
     unique (credential_id, project_id, model)
 );
 create index lanes_project on falconer.lanes (project_id);
@@ -72,7 +74,10 @@ create table falconer.circuits (
     model text not null default '',
     failures integer not null check (failures > 0),
     opened_at timestamptz not null,
+    -- Moves ahead with every probe, so that there is one at a time.
     open_until timestamptz not null,
+    -- The latest instant that fal asked us to wait for. A later trouble with a shorter pause does not bring it forward.
+    not_before timestamptz not null,
     cause text not null,
     primary key (credential_id, model)
 );

@@ -4,8 +4,8 @@
 //! cancels nothing for the others.
 
 use crate::error::{Error, Result};
-use futures::future::BoxFuture;
-use std::{sync::Arc, time::Duration};
+use futures::{FutureExt as _, future::BoxFuture};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -117,7 +117,7 @@ where
                     outcomes[start + offset] = Some(Ok(answer));
                 }
             }
-            Err(Error::Row(_) | Error::Inconsistent { .. }) if part.len() > 1 => {
+            Err(Error::Row(_) | Error::Inconsistent { .. } | Error::Panicked) if part.len() > 1 => {
                 let second = part.split_off(part.len() / 2);
                 pending.push((start + part.len(), second));
                 pending.push((start, part));
@@ -145,7 +145,8 @@ where
 {
     let mut repeats = 0;
     loop {
-        match run(items.clone()).await {
+        // A panic would end this writer for good, and with the last one the batcher.
+        match AssertUnwindSafe(run(items.clone())).catch_unwind().await.unwrap_or(Err(Error::Panicked)) {
             Err(Error::Repeat(_)) if repeats < REPEATS_MAX => {
                 repeats += 1;
                 // Spread by length, so that two batches that met do not meet again.
@@ -156,3 +157,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

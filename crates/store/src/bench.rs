@@ -73,9 +73,19 @@ pub async fn forget_statements(store: &Store) {
     let _ = sqlx::query("select pg_stat_statements_reset()").execute(&store.pools.maintenance).await;
 }
 
-/// Leaves the tables as a server finds them that has run for a while: analysed, and the WAL behind a checkpoint.
+/// Leaves the tables that were filled as a server finds them that has run for a while: analysed, and the WAL behind a
+/// checkpoint. Tables without rows are left out: what is analysed while it is empty is planned for as if it stayed so.
 pub async fn settle_down(store: &Store) -> Result<()> {
-    sqlx::query("vacuum (analyze)").execute(&store.pools.maintenance).await?;
+    let filled: Vec<String> = sqlx::query_scalar(
+        "select format('%I.%I', schemaname, relname) from pg_stat_user_tables
+         where schemaname = 'falconer' and pg_relation_size(relid) > 0",
+    )
+    .fetch_all(&store.pools.maintenance)
+    .await?;
+    if !filled.is_empty() {
+        let vacuum = AssertSqlSafe(format!("vacuum (analyze) {}", filled.join(", ")));
+        sqlx::query(vacuum).execute(&store.pools.maintenance).await?;
+    }
     sqlx::query("checkpoint").execute(&store.pools.maintenance).await?;
     Ok(())
 }

@@ -16,19 +16,22 @@ pub struct Trouble {
     pub pause: Duration,
 }
 
-/// Opens the circuits, or keeps them open longer. `troubles` must be sorted and without two of one circuit.
+/// Opens the circuits, or keeps them open longer; never shorter. `troubles` must be sorted and without two of one
+/// circuit.
 pub(crate) async fn open(tx: &mut PgConnection, troubles: &[Trouble]) -> Result<()> {
     let credentials: Vec<uuid::Uuid> = troubles.iter().map(|trouble| trouble.credential.0).collect();
     let models: Vec<String> = troubles.iter().map(|trouble| trouble.model.clone()).collect();
     let causes: Vec<String> = troubles.iter().map(|trouble| trouble.cause.clone()).collect();
     let pauses: Vec<f64> = troubles.iter().map(|trouble| trouble.pause.as_secs_f64()).collect();
     sqlx::query!(
-        "insert into falconer.circuits as c (credential_id, model, failures, opened_at, open_until, cause)
-         select t.credential_id, t.model, 1, clock.now, clock.now + make_interval(secs => t.pause), t.cause
+        "insert into falconer.circuits as c (credential_id, model, failures, opened_at, open_until, not_before, cause)
+         select t.credential_id, t.model, 1, clock.now, clock.now + make_interval(secs => t.pause),
+             clock.now + make_interval(secs => t.pause), t.cause
          from unnest($1::uuid[], $2::text[], $3::text[], $4::float8[]) as t (credential_id, model, cause, pause),
               (select falconer.now() as now offset 0) as clock
          on conflict (credential_id, model) do update
-         set failures = c.failures + 1, open_until = excluded.open_until, cause = excluded.cause",
+         set failures = c.failures + 1, open_until = greatest(c.not_before, excluded.not_before),
+             not_before = greatest(c.not_before, excluded.not_before), cause = excluded.cause",
         &credentials,
         &models,
         &causes,

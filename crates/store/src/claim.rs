@@ -92,3 +92,6 @@ pub async fn claim(store: &Store, request: &ClaimRequest<'_>) -> Result<Vec<Clai
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,27 +13,41 @@ room as materialized (
           and (a.state <> 'unknown' or a.run_deadline > (select now from clock))))) as n
 ),
 open_lanes as materialized (
-    select l.id, least((select n from room), coalesce(min(case when c.open_until <= (select now from clock) then 1 when c.open_until is not null then 0 end),
-        cardinality($3::uuid[]))) as n
+    -- `probed` is the model whose circuit lets one job through; its lanes share that one.
+    select l.id, l.last_fence,
+        least((select n from room), coalesce(min(case when c.open_until <= (select now from clock) then 1 when c.open_until is not null then 0 end),
+            cardinality($3::uuid[]))) as n,
+        max(c.model) filter (where c.model <> '') as probed
     from falconer.lanes l
     left join falconer.circuits c on c.credential_id = l.credential_id and c.model in ('', l.model)
     where l.credential_id = $1 and l.paused_at is null and (select n from room) > 0
     group by l.id
 ),
 ready as materialized (
-    select q.id, q.claim_key, row_number() over (partition by l.id order by q.claim_key) as turn
+    select q.id, q.claim_key, l.last_fence, l.probed,
+        row_number() over (partition by l.id order by q.claim_key, q.id) as turn
     from open_lanes l
     cross join lateral (
         select j.id, j.claim_key from falconer.jobs j
         where j.lane_id = l.id and j.state = 'queued' and j.run_at <= (select now from clock)
+          -- What nobody has a use for any more is left to the sweep.
           and (j.useful_until is null or j.useful_until > (select now from clock))
         order by j.claim_key
         limit l.n
     ) as q
 ),
+allowed as materialized (
+    select r.*, row_number() over (partition by r.probed order by r.turn, r.last_fence, r.claim_key) as probe
+    from ready r
+),
 picked as materialized (
+    -- Lanes take turns, and the one that was served longest ago begins: with one place to fill, a lane with old jobs
+    -- would else be served alone.
     select j.id
-    from (select id from ready order by turn, claim_key limit (select n from room)) as r
+    from (
+        select id from allowed where probed is null or probe = 1
+        order by turn, last_fence, claim_key limit (select n from room)
+    ) as r
     join falconer.jobs j on j.id = r.id
     where j.state = 'queued'
     order by j.id
@@ -45,7 +59,8 @@ moved as (
         attempts_made = j.attempts_made + 1, started_at = coalesce(j.started_at, (select now from clock))
     from picked p
     where j.id = p.id
-    returning j.id, j.project_id, j.model, j.input, j.mints_seed, j.version, j.attempts_opened, j.claim_key, j.run_at
+    returning j.id, j.project_id, j.lane_id, j.model, j.input, j.mints_seed, j.version, j.attempts_opened,
+        j.claim_key, j.run_at
 ),
 numbered as (
     select m.*, row_number() over (order by m.claim_key, m.id) as place from moved m
@@ -68,6 +83,11 @@ logged as (
         job_version)
     select m.job_id, m.number, 1, m.claimed_at, 'claimed', 'submitting', 'queued', 'running', n.version
     from made m join numbered n on n.id = m.job_id
+),
+served as (
+    update falconer.lanes l set last_fence = m.fence
+    from (select n.lane_id, max(m.fence) as fence from made m join numbered n on n.id = m.job_id group by n.lane_id) as m
+    where l.id = m.lane_id
 ),
 probing as (
     -- The next probe waits until this one has an answer, or has lost its lease.

@@ -80,3 +80,6 @@ pub(crate) async fn witness(tx: &mut PgConnection, id: CredentialId, user_id: &s
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

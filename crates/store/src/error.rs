@@ -15,6 +15,9 @@ pub enum Error {
     /// A row says what no code of ours writes.
     #[error("row {id} of {table} contradicts itself: {what}")]
     Inconsistent { table: &'static str, id: String, what: &'static str },
+    /// Our own code failed over one row of the batch. The panic's message was logged where it happened.
+    #[error("a row made the store panic")]
+    Panicked,
     /// Nobody takes batches any more: the process is stopping.
     #[error("the store is shutting down")]
     Stopping,
@@ -33,7 +36,7 @@ impl Error {
         match self {
             Self::Unavailable(_) | Self::Repeat(_) | Self::Stopping => true,
             Self::Batch(cause) => cause.is_unavailable(),
-            Self::Row(_) | Self::Inconsistent { .. } | Self::Other(_) => false,
+            Self::Row(_) | Self::Inconsistent { .. } | Self::Panicked | Self::Other(_) => false,
         }
     }
 }
@@ -44,8 +47,8 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
                 Some("40001" | "40P01") => Self::Repeat(error),
                 Some(code) if is_outage(code) => Self::Unavailable(error),
-                // Data exceptions and constraint violations belong to one row.
-                Some(code) if code.starts_with("22") || code.starts_with("23") => Self::Row(error),
+                // Data exceptions, constraint violations, and what exceeds a limit (54) belong to one row.
+                Some(code) if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => Self::Row(error),
                 _ => Self::Other(error),
             },
             sqlx::Error::Io(_)
@@ -60,7 +63,7 @@ impl From<sqlx::Error> for Error {
 }
 
 /// SQLSTATE classes of an outage: connection lost (08), resources (53), operator intervention (57P), system error (58),
-/// a standby that cannot write (25006), and a lock or statement that took too long (55P03, 57014).
+/// a standby that cannot write (25006), and a lock that took too long (55P03).
 fn is_outage(code: &str) -> bool {
     code.starts_with("08")
         || code.starts_with("53")

@@ -30,6 +30,8 @@ pub mod report;
 pub mod retention;
 pub mod settle;
 pub mod sweeps;
+#[cfg(test)]
+mod tests;
 pub mod wake;
 
 pub use error::Error;

@@ -161,3 +161,6 @@ pub async fn hand_back(store: &Store, ids: &[(JobId, AttemptId)]) -> Result<()> 
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

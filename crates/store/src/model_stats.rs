@@ -137,3 +137,6 @@ async fn share(store: &Store, fresh: &[(String, Latency, u64)]) -> Result<()> {
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

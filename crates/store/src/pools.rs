@@ -21,10 +21,15 @@ pub struct PoolSizes {
 }
 
 impl PoolSizes {
+    /// The fewest connections that can be split.
+    pub const TOTAL_MIN: u32 = 5;
+
     /// Splits `total` connections; each pool gets at least one.
     pub fn of_total(total: u32) -> Self {
-        let share = |parts: u32| (total * parts / 20).max(1);
-        Self { callbacks: share(4), api: share(6), work: share(8), maintenance: share(2) }
+        // One listens for wakes and is never given back, so a single one would leave none for health and retention.
+        let maintenance = (total / 10).max(2);
+        let share = |parts: u32| (total.saturating_sub(maintenance) * parts / 18).max(1);
+        Self { callbacks: share(4), api: share(6), work: share(8), maintenance }
     }
 }
 
@@ -56,7 +61,11 @@ impl Store {
                     ("statement_timeout", statement_timeout),
                     ("lock_timeout", "10s"),
                     ("idle_in_transaction_session_timeout", "30s"),
-                    ("enable_seqscan", if name == "work" { "off" } else { "on" }),
+                    // The hot statements find rows by index, whatever the statistics of a table that was empty a moment
+                    // ago say. A plan with a scan that cannot be avoided then looks dear enough to be compiled, at every
+                    // run anew, which takes longer than the statement.
+                    ("enable_seqscan", if matches!(name, "work" | "callbacks") { "off" } else { "on" }),
+                    ("jit", "off"),
                     // Dead peers are noticed: see sqlx issue 4349.
                     ("tcp_keepalives_idle", "15"),
                     ("tcp_user_timeout", "20000"),
@@ -88,6 +97,21 @@ impl Store {
     pub async fn close(&self) {
         for pool in [&self.pools.callbacks, &self.pools.api, &self.pools.work, &self.pools.maintenance] {
             pool.close().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_split_is_larger_than_the_total_or_leaves_maintenance_alone_with_the_listener() {
+        for total in PoolSizes::TOTAL_MIN..=200 {
+            let PoolSizes { callbacks, api, work, maintenance } = PoolSizes::of_total(total);
+
+            assert!(callbacks + api + work + maintenance <= total, "{total}");
+            assert!(callbacks >= 1 && api >= 1 && work >= 1 && maintenance >= 2, "{total}");
         }
     }
 }

@@ -117,6 +117,16 @@ pub async fn run(store: &Store, keep: &Retention) -> Result<Removed> {
     Ok(removed)
 }
 
+/// Until when rows find a partition, in the table where that ends first. Nothing where a table has none.
+pub async fn covered_until(store: &Store) -> Result<Option<DateTime<Utc>>> {
+    let mut until: Option<DateTime<Utc>> = None;
+    for table in OF_JOBS.into_iter().chain(["callbacks"]) {
+        let Some((_, ends_at)) = partitions(store, table).await?.pop() else { return Ok(None) };
+        until = Some(until.map_or(ends_at, |until| until.min(ends_at)));
+    }
+    Ok(until)
+}
+
 /// The date in each partition's name, and when its time ends.
 async fn partitions(store: &Store, parent: &str) -> Result<Vec<(String, DateTime<Utc>)>> {
     let names = sqlx::query_scalar!(

@@ -34,3 +34,6 @@ pub async fn find(store: &Store) -> Result<Vec<JobNews>> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests;

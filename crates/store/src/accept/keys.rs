@@ -166,3 +166,36 @@ pub(super) async fn take_unique(tx: &mut PgConnection, jobs: &[NewJob], answers:
     }
     Ok(())
 }
+
+/// Lets the idempotency keys of jobs that were not made lead to the job that holds their unique key. Otherwise a repeat
+/// would be answered with a job that does not exist.
+pub(super) async fn lead_to_holders(tx: &mut PgConnection, jobs: &[NewJob], answers: &mut [Accepted]) -> Result<()> {
+    let mut rows: Vec<(Key, JobId, JobId)> = Vec::new();
+    for (job, answer) in jobs.iter().zip(answers.iter()) {
+        if let (Some(wanted), Accepted::NotUnique(holder)) = (&job.idempotency, answer) {
+            rows.push(((job.project, wanted.key.clone()), job.id, *holder));
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    rows.sort();
+    sqlx::query!(
+        "update falconer.idempotency_keys k set job_id = n.holder
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[]) as n (project_id, key, unmade, holder)
+         where k.project_id = n.project_id and k.key = n.key and k.job_id = n.unmade",
+        &rows.iter().map(|row| row.0.0.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.0.1.clone()).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.1.0).collect::<Vec<_>>(),
+        &rows.iter().map(|row| row.2.0).collect::<Vec<_>>(),
+    )
+    .execute(tx)
+    .await?;
+    let led: HashMap<JobId, JobId> = rows.into_iter().map(|(_, unmade, holder)| (unmade, holder)).collect();
+    for answer in answers {
+        if let Accepted::Replayed(id) | Accepted::KeyReused(id) = answer {
+            *id = led.get(id).copied().unwrap_or(*id);
+        }
+    }
+    Ok(())
+}

@@ -7,6 +7,7 @@ use crate::{
     Store,
     batch::{BatchSettings, Batcher},
     error::Result,
+    jobs::JobView,
     wake::Wakes,
 };
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use chrono::{DateTime, Utc};
 use domain::{CredentialId, JobId, OnUnknown, Priority, ProjectId};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long an idempotency key is remembered.
@@ -76,7 +77,7 @@ pub enum Accepted {
     Replayed(JobId),
     /// The same key came before with another body. Nothing was made.
     KeyReused(JobId),
-    /// Another job holds the unique key. Nothing was made.
+    /// Another job holds the unique key. Nothing was made, and an idempotency key leads to that job from here on.
     NotUnique(JobId),
 }
 
@@ -89,27 +90,43 @@ impl Accepted {
     }
 }
 
+/// What a new job is from its first moment on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Born {
+    /// `queued` or `scheduled`.
+    pub state: String,
+    pub created_at: DateTime<Utc>,
+    pub run_at: DateTime<Utc>,
+}
+
+/// What became of a new job, and how it looks where it was made: an accept needs no read beside its insert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub accepted: Accepted,
+    pub view: Option<JobView>,
+}
+
 /// Inserts `jobs` inside the caller's own transaction and answers one for one, in order.
 ///
 /// Running it again with the same ids makes nothing twice.
-pub async fn insert(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Accepted>> {
+pub async fn insert(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Answer>> {
     let mut answers: Vec<Accepted> = jobs.iter().map(|job| Accepted::Created(job.id)).collect();
     keys::take_idempotency(tx, jobs, &mut answers).await?;
     keys::take_unique(tx, jobs, &mut answers).await?;
+    keys::lead_to_holders(tx, jobs, &mut answers).await?;
     let fresh: Vec<&NewJob> = jobs
         .iter()
         .zip(&answers)
         .filter(|(job, answer)| **answer == Accepted::Created(job.id))
         .map(|(job, _)| job)
         .collect();
-    if !fresh.is_empty() {
-        rows::insert(tx, &fresh).await?;
-    }
-    Ok(answers)
+    let born = if fresh.is_empty() { HashMap::new() } else { rows::insert(tx, &fresh).await? };
+    let view = |job: &NewJob| born.get(&job.id).map(|born| JobView::of_new(job, born));
+    Ok(jobs.iter().zip(answers).map(|(job, accepted)| Answer { accepted, view: view(job) }).collect())
 }
 
 /// Where single jobs are handed in and committed together.
-pub type Acceptor = Batcher<NewJob, Accepted>;
+pub type Acceptor = Batcher<NewJob, Answer>;
 
 /// Starts the writers that commit accepted jobs, and wake the dispatcher after each commit.
 pub fn start(store: &Store, wakes: &Wakes, tasks: &TaskTracker, stop: &CancellationToken) -> Acceptor {
@@ -126,3 +143,6 @@ pub fn start(store: &Store, wakes: &Wakes, tasks: &TaskTracker, stop: &Cancellat
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! The rows of new jobs.
 
-use super::NewJob;
+use super::{Born, NewJob};
 use crate::{
     error::Result,
     lanes::{self, LaneKey},
 };
 use chrono::{DateTime, Utc};
+use domain::JobId;
 use sqlx::PgConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -14,15 +15,16 @@ use uuid::Uuid;
 /// lowest level overtakes one at the highest that came twenty steps later.
 const PRIORITY_STEP_SECONDS: f64 = 60.0;
 
-/// Inserts the jobs, and makes the lanes that they need. A job whose id is there already is left as it is.
-pub(super) async fn insert(tx: &mut PgConnection, jobs: &[&NewJob]) -> Result<()> {
+/// Inserts the jobs, and makes the lanes that they need. A job whose id is there already is left as it is, and is not
+/// among the answers.
+pub(super) async fn insert(tx: &mut PgConnection, jobs: &[&NewJob]) -> Result<HashMap<JobId, Born>> {
     let mut keys: Vec<LaneKey> = jobs.iter().map(|job| lane_of(job)).collect();
     keys.sort();
     keys.dedup();
     let lanes = lanes::find_or_insert(tx, &keys).await?;
     let columns = Columns::of(jobs, &lanes);
-    sqlx::query!(
-        "with clock as materialized (select falconer.now() as now)
+    let rows = sqlx::query!(
+        r#"with clock as materialized (select falconer.now() as now)
          insert into falconer.jobs (id, project_id, credential_id, lane_id, model, input, input_sha256, mints_seed,
              state, priority, run_at, claim_key, useful_until, on_unknown, attempts_max, tags, metadata, created_at,
              regenerated_from, estimated)
@@ -39,7 +41,8 @@ pub(super) async fn insert(tx: &mut PgConnection, jobs: &[&NewJob]) -> Result<()
              $14::jsonb[], $15::jsonb[], $16::uuid[], $18::numeric[])
              as n (id, project_id, credential_id, lane_id, model, input, input_sha256, mints_seed, priority, run_at,
                  useful_until, on_unknown, attempts_max, tags, metadata, regenerated_from, estimated)
-         on conflict do nothing",
+         on conflict do nothing
+         returning id as "id: JobId", state, created_at, run_at"#,
         &columns.ids,
         &columns.projects,
         &columns.credentials,
@@ -59,9 +62,12 @@ pub(super) async fn insert(tx: &mut PgConnection, jobs: &[&NewJob]) -> Result<()
         PRIORITY_STEP_SECONDS,
         &columns.estimated as &[Option<rust_decimal::Decimal>],
     )
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id, Born { state: row.state, created_at: row.created_at, run_at: row.run_at }))
+        .collect())
 }
 
 fn lane_of(job: &NewJob) -> LaneKey {

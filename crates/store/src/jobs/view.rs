@@ -1,6 +1,10 @@
 //! One job, with everything that the API tells of it.
 
-use crate::{Store, error::Result};
+use crate::{
+    Store,
+    accept::{Born, NewJob},
+    error::Result,
+};
 use chrono::{DateTime, Utc};
 use domain::{JobId, ProjectId};
 use rust_decimal::Decimal;
@@ -92,6 +96,39 @@ impl WaitingReason {
 }
 
 impl JobView {
+    /// How a job looks that was made a moment ago.
+    pub(crate) fn of_new(job: &NewJob, born: &Born) -> Self {
+        let scheduled = born.state == "scheduled";
+        let reason = if scheduled { WaitingReason::Scheduled } else { WaitingReason::Slots };
+        let expected_start_at = scheduled.then_some(born.run_at);
+        Self {
+            id: job.id,
+            project: job.project,
+            state: born.state.clone(),
+            model: job.model.clone(),
+            priority: job.priority.level(),
+            tags: job.tags.clone(),
+            metadata: job.metadata.clone(),
+            attempts_made: 0,
+            attempts_max: i16::try_from(job.attempts_max).unwrap_or(i16::MAX),
+            request_id: None,
+            created_at: born.created_at,
+            run_at: born.run_at,
+            started_at: None,
+            finished_at: None,
+            error: None,
+            waiting: Some(Waiting { reason, since: born.created_at, expected_start_at }),
+            cost: Cost {
+                currency: "USD".to_owned(),
+                estimated: job.estimated,
+                reserved: job.estimated.unwrap_or_default(),
+                charged: Some(Decimal::ZERO),
+            },
+            regenerated_from: job.regenerated_from,
+            refetched_from: None,
+        }
+    }
+
     pub fn is_terminal(&self) -> bool {
         self.finished_at.is_some()
     }
@@ -140,7 +177,12 @@ pub async fn views(store: &Store, project: Option<ProjectId>, ids: &[JobId]) -> 
         ) as c on j.state = 'queued'
         cross join lateral (
             select count(*) as lines, sum(m.amount) as amount, max(m.currency) as currency
-            from falconer.ledger m where m.job_id = w.id
+            from falconer.ledger m
+            where m.job_id = w.id
+              -- What may have been charged was, once the attempt has a line that says so.
+              and not (m.kind = 'possible_charge' and exists (
+                  select from falconer.ledger o
+                  where o.job_id = m.job_id and o.attempt_id = m.attempt_id and o.kind <> 'possible_charge'))
         ) as m
         order by w.place
         "#,

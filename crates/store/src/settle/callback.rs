@@ -122,7 +122,8 @@ fn judge(loaded: &mut Loaded, retry: RetryPolicy, news: &CallbackNews) -> Dispos
         }
         None => {}
     }
-    if unpinned && record.bound_by.as_deref() == Some("submit") {
+    // Repeats of one callback are one witness: the first of them ends the attempt.
+    if unpinned && record.is_open() && record.bound_by.as_deref() == Some("submit") {
         *loaded.writes.witnesses.entry((news.credential, news.user_id.clone())).or_default() += 1;
     }
     let age = loaded.now.timestamp().abs_diff(news.signed_at);
@@ -181,10 +182,8 @@ fn same_value(payload: &[u8], (stored_sha256, stored): &(Vec<u8>, Vec<u8>)) -> b
 /// Has the reconciler look now, where there is still something to learn.
 fn ask_fal_at_once(loaded: &mut Loaded, news: &CallbackNews) {
     let now = loaded.now;
-    if let Some(record) = record(loaded, news)
-        && record.is_open()
-    {
-        record.next_look_at = Some(now);
+    if let Some(record) = record(loaded, news) {
+        record.look_at_once(now);
     }
 }
 

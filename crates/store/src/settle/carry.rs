@@ -11,10 +11,15 @@ use chrono::{DateTime, Utc};
 use domain::{Attempt, AttemptEvent, AttemptState, Charged, ErrorClass, Failure, JobState, Late, Recorded};
 use sha2::{Digest, Sha256};
 
+/// Bytes of a gateway request id that are kept.
+const GATEWAY_ID_MAX: usize = 255;
+
 /// Writes into the attempt what came along with its news, whether or not they changed its state.
 pub(super) fn extras(record: &mut AttemptRecord, news: &AttemptNews, now: DateTime<Utc>, changed: bool) {
     if record.gateway_request_id.is_none() {
-        record.gateway_request_id.clone_from(&news.gateway_request_id);
+        // Nothing hangs on it, so that one which Postgres cannot store is left out rather than fail the row.
+        let storable = |id: &&String| id.len() <= GATEWAY_ID_MAX && !id.contains('\0');
+        record.gateway_request_id = news.gateway_request_id.as_ref().filter(storable).cloned();
     }
     if !changed {
         // A callback that asked for a look while this one was under way is not overridden.
@@ -28,7 +33,8 @@ pub(super) fn extras(record: &mut AttemptRecord, news: &AttemptNews, now: DateTi
         return;
     }
     if let Some(message) = &news.message {
-        record.error_message = Some(message.clone());
+        // Postgres stores no NUL in text, and a row that cannot be stored would be tried again for ever.
+        record.error_message = Some(message.replace('\0', "\u{fffd}"));
     }
     if news.billable_units.is_some() {
         record.billable_units = news.billable_units;
@@ -54,22 +60,23 @@ pub(super) fn all(loaded: &mut Loaded, news: &AttemptNews, index: usize, recorde
     };
     let decided = aggregate.life.attempts[index].clone();
     attempt(&mut aggregate.attempts[index], &decided, news, recorded.late, before, now);
-    if let (Some(AttemptEvent::ResultOk(_)), Some(body)) = (&news.event, &news.result) {
+    if let (AttemptState::Succeeded { .. }, Some(AttemptEvent::ResultOk(_)), Some(body)) =
+        (&decided.state, &news.event, &news.result)
+    {
         let record = &mut aggregate.attempts[index];
         let by_callback = news.source == Source::Callback;
         record.result_from = Some(if by_callback { "callback" } else { "poll" }.to_owned());
         let sha256 = Sha256::digest(body).to_vec();
         loaded.results.insert(news.attempt, (sha256.clone(), body.to_vec()));
         loaded.writes.results.push(NewResult { job: record.job, attempt: record.id, body: body.clone(), sha256 });
-        if let (true, Some(submitted_at)) = (by_callback, record.submitted_at) {
-            let took = (now - submitted_at).num_milliseconds().unsigned_abs();
+        // A callback that overtook the note of our submit says nothing of when that was; the claim is close to it.
+        let since = if before.unbound { Some(record.claimed_at) } else { record.submitted_at };
+        if let (true, Some(since)) = (by_callback, since) {
+            let took = (now - since).num_milliseconds().unsigned_abs();
             loaded.writes.effects.latencies.push((aggregate.job.model.clone(), took));
         }
     }
     let record = &aggregate.attempts[index];
-    if news.source == Source::Submit && matches!(decided.state, AttemptState::Submitted { .. }) {
-        loaded.writes.accepted.insert((record.credential, aggregate.job.model.clone()));
-    }
     loaded.writes.ledger.extend(ledger_line(record, &aggregate.job, recorded.late));
     if recorded.job_changed {
         job(aggregate, Some(index), now);
@@ -77,6 +84,23 @@ pub(super) fn all(loaded: &mut Loaded, news: &AttemptNews, index: usize, recorde
     aggregate.job.attempts_made = i16::try_from(aggregate.life.job.attempts_made).unwrap_or(i16::MAX);
     loaded.writes.transitions.push(transition(aggregate, news, index, recorded, before));
     others(aggregate, recorded, now, Some(index), &mut loaded.writes.transitions);
+}
+
+/// Notes a good result that came when its job had ended, of an attempt that stays as it is: paid, nothing else. Answers
+/// whether it was news.
+pub(super) fn superseded_ok(loaded: &mut Loaded, news: &AttemptNews, index: usize) -> bool {
+    let now = loaded.now;
+    let Some(aggregate) = loaded.job_of.get(&news.attempt).and_then(|job| loaded.jobs.get_mut(job)) else {
+        return false;
+    };
+    let record = &mut aggregate.attempts[index];
+    if record.superseded_ok_at.is_some() {
+        return false;
+    }
+    record.superseded_ok_at = Some(now);
+    record.billable_units = news.billable_units.or(record.billable_units);
+    loaded.writes.ledger.extend(ledger_line(record, &aggregate.job, Some(Late::SupersededOk)));
+    true
 }
 
 /// Carries the decided state of the job into its row. `by` is the attempt whose news moved it.
@@ -133,7 +157,7 @@ pub(super) fn others(
         }
         if recorded.cancel_at_fal.contains(&record.id) && record.is_open() {
             record.cancel_requested_at = record.cancel_requested_at.or(Some(now));
-            record.next_look_at = Some(now);
+            record.look_at_once(now);
         }
     }
 }
@@ -205,10 +229,10 @@ fn transition(
         job_from: moved.then(|| before.job.clone()),
         job_to: moved.then(|| aggregate.job.state.clone()),
         job_version: moved.then_some(aggregate.job.version),
-        detail: match (&record.error_class, &news.message) {
+        detail: match (&record.error_class, news.message.as_ref().map(|message| message.replace('\0', "\u{fffd}"))) {
             (Some(class), Some(message)) => Some(format!("{class}: {message}")),
             (Some(class), None) => Some(class.clone()),
-            (None, message) => message.clone(),
+            (None, message) => message,
         },
     }
 }
@@ -216,8 +240,10 @@ fn transition(
 /// The line of money for an attempt that ended, where fal bills it or may.
 fn ledger_line(record: &AttemptRecord, job: &JobRecord, late: Option<Late>) -> Option<LedgerLine> {
     let kind = match (record.state.as_str(), record.charged.as_deref(), late) {
+        // Its line was written when it ended; a result that comes after all costs nothing more.
+        (_, Some("yes"), _) => "charge",
         (_, _, Some(Late::SupersededOk)) => "superseded_charge",
-        ("succeeded", _, _) | (_, Some("yes"), _) => "charge",
+        ("succeeded", _, _) => "charge",
         (_, Some("perhaps"), _) => "possible_charge",
         _ => return None,
     };

@@ -1,11 +1,11 @@
 //! Lets `domain` decide one entry, if whoever brings it may.
 
 use super::{
-    AttemptNews, AttemptOutcome, Entry, Guard, JobNews, JobOutcome, Settled, callback, carry,
+    AttemptNews, AttemptOutcome, Entry, Guard, JobNews, JobOutcome, Settled, Source, callback, carry,
     load::{Aggregate, Loaded},
     write::{NewBinding, NewTransition},
 };
-use domain::{AttemptEvent, Recorded, RetryPolicy, lifecycle::Circumstances};
+use domain::{AttemptEvent, ErrorClass, Late, Recorded, RetryPolicy, lifecycle::Circumstances};
 
 /// Decides one entry. What it changes is in `loaded` until the batch is written.
 pub(super) fn decide(loaded: &mut Loaded, retry: RetryPolicy, entry: &Entry) -> Settled {
@@ -51,6 +51,11 @@ pub(super) fn attempt(loaded: &mut Loaded, retry: RetryPolicy, news: &AttemptNew
         None => Recorded::default(),
     };
     carry::extras(&mut aggregate.attempts[index], news, now, recorded.attempt_changed);
+    if news.source == Source::Submit && proves_service(news) {
+        // Also where a callback overtook the answer, or the answer was about the input: fal takes the key and the model.
+        let credential = aggregate.attempts[index].credential;
+        loaded.writes.accepted.insert((credential, aggregate.job.model.clone()));
+    }
     if recorded.attempt_changed {
         if let Some((credential, request_id)) = key
             && before.unbound
@@ -62,11 +67,24 @@ pub(super) fn attempt(loaded: &mut Loaded, retry: RetryPolicy, news: &AttemptNew
         }
         carry::all(loaded, news, index, &recorded, &before);
     }
+    let noted = !recorded.attempt_changed
+        && recorded.late == Some(Late::SupersededOk)
+        && carry::superseded_ok(loaded, news, index);
     AttemptOutcome {
-        attempt_changed: recorded.attempt_changed,
+        attempt_changed: recorded.attempt_changed || noted,
         job_changed: recorded.job_changed,
         conflict: recorded.conflict,
         late: recorded.late,
+    }
+}
+
+/// Whether fal's answer to a submit shows that it serves the key and the model.
+fn proves_service(news: &AttemptNews) -> bool {
+    match &news.event {
+        Some(AttemptEvent::Bound(_)) => true,
+        // An unknown model may have been refused before the key was looked at.
+        Some(AttemptEvent::Refused(failure)) => news.trouble.is_none() && failure.class != ErrorClass::UnknownModel,
+        _ => false,
     }
 }
 

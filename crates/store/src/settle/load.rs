@@ -37,16 +37,24 @@ pub(super) struct Aggregate {
 
 /// Locks the jobs of `entries` and their attempts, and reads what else is needed to decide.
 pub(super) async fn load(tx: &mut PgConnection, entries: &[Entry]) -> Result<Loaded> {
-    let (now, job_of) = find_jobs(tx, entries).await?;
+    let (read_at, job_of) = find_jobs(tx, entries).await?;
     let mut ids: Vec<Uuid> =
         job_of.values().map(|id| id.0).chain(entries.iter().filter_map(|entry| entry.job().map(|id| id.0))).collect();
     ids.sort_unstable();
     ids.dedup();
     let jobs = lock(tx, &ids).await?;
+    let now = not_before(read_at, &jobs);
     let user_ids = read_user_ids(tx, entries).await?;
     let bound = read_bound(tx, entries, &jobs, &job_of).await?;
     let results = read_results(tx, entries, &jobs, &job_of).await?;
     Ok(Loaded { now, jobs, job_of, user_ids, bound, results, writes: Writes::default() })
+}
+
+/// The clock was read before the wait for the locks: what their last holders wrote may be later, and is not overtaken.
+fn not_before(read_at: DateTime<Utc>, jobs: &BTreeMap<JobId, Aggregate>) -> DateTime<Utc> {
+    let attempts = jobs.values().flat_map(|aggregate| &aggregate.attempts);
+    let written = attempts.flat_map(|attempt| [Some(attempt.claimed_at), attempt.submitted_at, attempt.finished_at]);
+    written.flatten().fold(read_at, DateTime::max)
 }
 
 async fn find_jobs(tx: &mut PgConnection, entries: &[Entry]) -> Result<(DateTime<Utc>, HashMap<AttemptId, JobId>)> {
@@ -54,7 +62,10 @@ async fn find_jobs(tx: &mut PgConnection, entries: &[Entry]) -> Result<(DateTime
     let rows = sqlx::query!(
         r#"select clock.now as "now!", a.id as "id?: AttemptId", a.job_id as "job?: JobId"
            from (select falconer.now() as now offset 0) as clock
-           left join falconer.attempts a on a.id = any($1)"#,
+           left join (
+               unnest($1::uuid[]) as w (id)
+               cross join lateral (select a.id, a.job_id from falconer.attempts a where a.id = w.id offset 0) as a
+           ) on true"#,
         &ids,
     )
     .fetch_all(tx)
@@ -63,13 +74,16 @@ async fn find_jobs(tx: &mut PgConnection, entries: &[Entry]) -> Result<(DateTime
     Ok((now, rows.into_iter().filter_map(|row| row.id.zip(row.job)).collect()))
 }
 
+/// Locks in the order of `ids`, one lookup by key after the other: each reads only the partition that may hold the job.
+/// The attempts come in a statement of their own, which sees what the last holder of a job's lock has added.
 async fn lock(tx: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<JobId, Aggregate>> {
     let jobs = sqlx::query_as!(
         JobRecord,
-        r#"select id as "id: JobId", project_id as "project: ProjectId", model, state, version, run_at, on_unknown,
+        r#"select j.id as "id: JobId", project_id as "project: ProjectId", model, state, version, run_at, on_unknown,
                attempts_made, attempts_max, cancel_requested_at, finished_at, winner as "winner: AttemptId",
                error_class, error_message, error_charged, estimated
-           from falconer.jobs where id = any($1) order by id for update"#,
+           from unnest($1::uuid[]) as w (id)
+           cross join lateral (select * from falconer.jobs where id = w.id for update) as j"#,
         ids,
     )
     .fetch_all(&mut *tx)
@@ -80,7 +94,10 @@ async fn lock(tx: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<JobId, Agg
                state, version, counted, fence, claimed_at, submitted_at, finished_at, next_look_at, request_id,
                gateway_request_id, bound_by, candidate_request_id, superseded_at, superseded_ok_at,
                cancel_requested_at, error_class, error_message, charged, billable_units, result_from
-           from falconer.attempts where job_id = any($1) order by job_id, number for update"#,
+           from unnest($1::uuid[]) as w (of_job)
+           cross join lateral (
+               select * from falconer.attempts where job_id = w.of_job order by number for update
+           ) as a"#,
         ids,
     )
     .fetch_all(tx)

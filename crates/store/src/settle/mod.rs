@@ -162,3 +162,6 @@ impl Effects {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,14 @@ impl AttemptRecord {
         matches!(self.state.as_str(), "submitting" | "unknown" | "submitted")
     }
 
+    /// Has the reconciler look now, where there is something to learn. While the attempt is being submitted there is not:
+    /// its row is due when the lease ends, and whoever ends it sooner has the look made then.
+    pub(super) fn look_at_once(&mut self, now: DateTime<Utc>) {
+        if self.is_open() && self.state != "submitting" {
+            self.next_look_at = Some(now);
+        }
+    }
+
     fn inconsistent(&self, what: &'static str) -> Error {
         Error::Inconsistent { table: "attempts", id: self.id.to_string(), what }
     }

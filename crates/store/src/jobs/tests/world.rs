@@ -51,7 +51,7 @@ pub(crate) async fn accepted(store: &Store, job: NewJob) -> JobId {
     let mut tx = store.pools.api.begin().await.unwrap();
     let answers = accept::insert(&mut tx, &[job]).await.unwrap();
     tx.commit().await.unwrap();
-    answers[0].job()
+    answers[0].accepted.job()
 }
 
 /// Claims the one job that is ready.

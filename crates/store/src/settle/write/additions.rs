@@ -3,12 +3,14 @@
 use super::{LedgerLine, NewBinding, NewResult, NewTransition, column};
 use crate::{
     error::Result,
+    rejected::BODY_KEPT_MAX,
     settle::{CallbackNews, Disposition, record::JobRecord},
 };
 use chrono::{DateTime, Utc};
 use domain::JobId;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 pub(super) async fn bindings(tx: &mut PgConnection, rows: &[NewBinding], now: DateTime<Utc>) -> Result<()> {
@@ -119,46 +121,64 @@ pub(super) async fn ledger(tx: &mut PgConnection, rows: &[LedgerLine], now: Date
     Ok(())
 }
 
-/// Keeps the callbacks. Bytes that an earlier row of the same attempt holds are not stored again; one that an operator
-/// has processed again keeps its row, with what became of it this time.
+/// Keeps the callbacks. Bytes that an earlier row of the same attempt holds are not stored again, and large ones of a
+/// rejected call are not stored at all; one that an operator has processed again keeps its row, with what became of it
+/// this time. A row that was applied stays so, since its repeat only finds its own work.
 pub(super) async fn callbacks(
     tx: &mut PgConnection,
     rows: &[(CallbackNews, Option<JobId>, Disposition)],
     now: DateTime<Utc>,
 ) -> Result<()> {
+    let rows = first_of_each(rows);
     if rows.is_empty() {
         return Ok(());
     }
-    let each = || rows.iter();
     sqlx::query!(
         "insert into falconer.callbacks as c (id, received_at, credential_id, attempt_id, job_id, request_id, user_id,
              signed_at, signature, disposition, cause, body_bytes, body_sha256, body)
-         select n.id, $13, n.credential_id, n.attempt_id, n.job_id, n.request_id, n.user_id, n.signed_at, n.signature,
-             n.disposition, n.cause, length(n.body), n.body_sha256,
+         select n.id, $14, n.credential_id, n.attempt_id, n.job_id, n.request_id, n.user_id, n.signed_at, n.signature,
+             n.disposition, n.cause, n.body_bytes, n.body_sha256,
              case when n.disposition = 'duplicate' and exists (
                  select from falconer.callbacks e
                  where e.attempt_id = n.attempt_id and e.body_sha256 = n.body_sha256 and e.body is not null
+                   -- Of the past: the partitions of days to come need no look.
+                   and e.id <= n.id
              ) then null else n.body end
          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[],
-             $9::text[], $10::text[], $11::bytea[], $12::bytea[])
+             $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[])
              as n (id, credential_id, attempt_id, job_id, request_id, user_id, signed_at, signature, disposition, cause,
-                 body_sha256, body)
-         on conflict (id) do update set disposition = excluded.disposition, cause = excluded.cause",
-        &each().map(|(news, ..)| news.id.0).collect::<Vec<_>>(),
-        &each().map(|(news, ..)| news.credential.0).collect::<Vec<_>>(),
-        &each().map(|(news, ..)| news.attempt.0).collect::<Vec<_>>(),
-        &each().map(|(_, job, _)| job.map(|id| id.0)).collect::<Vec<_>>() as &[Option<Uuid>],
-        &each().map(|(news, ..)| news.request_id.0.clone()).collect::<Vec<_>>(),
-        &each().map(|(news, ..)| news.user_id.clone()).collect::<Vec<_>>(),
-        &each().map(|(news, ..)| news.signed_at).collect::<Vec<_>>(),
-        &each().map(|(news, ..)| news.signature.clone()).collect::<Vec<_>>(),
-        &each().map(|(_, _, said)| said.names().0.to_owned()).collect::<Vec<_>>(),
-        &each().map(|(_, _, said)| said.names().1.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
-        &each().map(|(news, ..)| &news.body_sha256[..]).collect::<Vec<_>>() as &[&[u8]],
-        &each().map(|(news, ..)| &news.body[..]).collect::<Vec<_>>() as &[&[u8]],
+                 body_sha256, body, body_bytes)
+         on conflict (id) do update set disposition = excluded.disposition, cause = excluded.cause
+         where c.disposition <> 'applied'",
+        &column(&rows, |(news, ..)| news.id.0),
+        &column(&rows, |(news, ..)| news.credential.0),
+        &column(&rows, |(news, ..)| news.attempt.0),
+        &column(&rows, |(_, job, _)| job.map(|id| id.0)) as &[Option<Uuid>],
+        &column(&rows, |(news, ..)| news.request_id.0.clone()),
+        &column(&rows, |(news, ..)| news.user_id.clone()),
+        &column(&rows, |(news, ..)| news.signed_at),
+        &column(&rows, |(news, ..)| news.signature.clone()),
+        &column(&rows, |(_, _, said)| said.names().0.to_owned()),
+        &column(&rows, |(_, _, said)| said.names().1.map(str::to_owned)) as &[Option<String>],
+        &rows.iter().map(|(news, ..)| &news.body_sha256[..]).collect::<Vec<_>>() as &[&[u8]],
+        &rows.iter().map(|row| kept_body(row)).collect::<Vec<_>>() as &[Option<&[u8]>],
+        &column(&rows, |(news, ..)| i64::try_from(news.body.len()).unwrap_or(i64::MAX)),
         now,
     )
     .execute(tx)
     .await?;
     Ok(())
+}
+
+type Kept = (CallbackNews, Option<JobId>, Disposition);
+
+/// One statement cannot write a row twice, and an operator may have asked for the same callback twice.
+fn first_of_each(rows: &[Kept]) -> Vec<&Kept> {
+    let mut seen = HashSet::new();
+    rows.iter().filter(|(news, ..)| seen.insert(news.id)).collect()
+}
+
+fn kept_body((news, _, disposition): &Kept) -> Option<&[u8]> {
+    let rejected = matches!(disposition, Disposition::Rejected(_));
+    (!rejected || news.body.len() <= BODY_KEPT_MAX).then_some(&news.body[..])
 }

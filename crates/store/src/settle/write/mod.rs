@@ -121,11 +121,24 @@ async fn open_and_close_circuits(tx: &mut PgConnection, writes: &mut Writes) -> 
         circuits::close(tx, credential, &models).await?;
     }
     if !writes.troubles.is_empty() {
-        writes.troubles.sort();
-        writes.troubles.dedup_by(|b, a| a.credential == b.credential && a.model == b.model);
-        circuits::open(tx, &writes.troubles).await?;
+        circuits::open(tx, &longest_of_each(&writes.troubles)).await?;
     }
     Ok(())
+}
+
+/// The trouble with the longest pause of each circuit, sorted by circuit.
+fn longest_of_each(troubles: &[Trouble]) -> Vec<Trouble> {
+    let mut longest: BTreeMap<(CredentialId, &str), &Trouble> = BTreeMap::new();
+    for trouble in troubles {
+        let kept = longest.entry((trouble.credential, &trouble.model)).or_insert(trouble);
+        if trouble.pause > kept.pause {
+            *kept = trouble;
+        }
+    }
+    longest
+        .into_values()
+        .map(|trouble| Trouble { cause: trouble.cause.replace('\0', "\u{fffd}"), ..trouble.clone() })
+        .collect()
 }
 
 pub(super) fn column<R, T>(rows: &[&R], of: impl Fn(&R) -> T) -> Vec<T> {
