@@ -14,7 +14,7 @@ use http::{HeaderMap, header};
 use serde_json::{json, value::RawValue};
 use std::{collections::HashMap, convert::Infallible};
 use store::{
-    accept::{Accepted, Idempotency},
+    accept::{Accepted, Answer, Idempotency},
     jobs::{self, JobView},
     keys::{Area, Level},
 };
@@ -66,20 +66,27 @@ pub(super) fn split(body: &Bytes) -> Result<Vec<Item>, Problem> {
 
 async fn lines_of(api: &ApiState, caller: &Caller, key: Option<&Idempotency>, part: &[Item]) -> Bytes {
     let accepted = join_all(part.iter().map(|(index, item)| accept(api, caller, key, *index, item))).await;
-    let ids: Vec<JobId> = accepted.iter().flatten().map(|accepted| accepted.job()).collect();
-    let seen = jobs::views(&api.store, Some(caller.project), &ids).await;
+    let unseen_ids: Vec<JobId> =
+        accepted.iter().flatten().filter(|made| made.view.is_none()).map(|made| made.accepted.job()).collect();
+    let seen = match unseen_ids.is_empty() {
+        true => Ok(Vec::new()),
+        false => jobs::views(&api.store, Some(caller.project), &unseen_ids).await,
+    };
     let (views, unseen): (HashMap<JobId, JobView>, Option<Problem>) = match seen {
         Ok(views) => (views.into_iter().map(|view| (view.id, view)).collect(), None),
         Err(error) => (HashMap::new(), Some(error.into())),
     };
     let mut lines = Vec::with_capacity(part.len() * 512);
     for ((index, _), accepted) in part.iter().zip(accepted) {
-        let line = match accepted.map(|accepted| (accepted, views.get(&accepted.job()))) {
+        let line = match accepted.map(|made| {
+            let view = made.view.or_else(|| views.get(&made.accepted.job()).cloned());
+            (made.accepted, view)
+        }) {
             Err(problem) => json!({"index": index, "problem": problem.to_json()}),
             Ok((Accepted::KeyReused(_), _)) => {
                 json!({"index": index, "problem": Problem::from(ProblemKind::IdempotencyKeyReused).to_json()})
             }
-            Ok((_, Some(view))) => json!({"index": index, "job": JobJson::from(view.clone())}),
+            Ok((_, Some(view))) => json!({"index": index, "job": JobJson::from(view)}),
             // The job was accepted, and only the look at it failed: its id is what the caller must not lose.
             Ok((accepted, None)) => {
                 let problem = unseen.clone().unwrap_or(ProblemKind::JobNotFound.into());
@@ -98,7 +105,7 @@ async fn accept(
     key: Option<&Idempotency>,
     index: usize,
     item: &Bytes,
-) -> Result<Accepted, Problem> {
+) -> Result<Answer, Problem> {
     if item.len() > api.limits.body_bytes_max {
         return Err(ProblemKind::BodyTooLarge.into());
     }

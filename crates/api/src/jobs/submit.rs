@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use store::{
-    accept::Accepted,
+    accept::{Accepted, Answer},
     jobs,
     keys::{Area, Level},
 };
@@ -25,16 +25,20 @@ pub(crate) async fn submit(
     caller.must(Area::Jobs, Level::Write)?;
     let idempotency = idempotency::read(&headers, "POST /v1/jobs", &body)?;
     let request = JobRequest::parse(&body)?;
-    let accepted = api.intake.accept(caller.project, request, idempotency).await?;
-    answer(&api, &caller, accepted).await
+    let made = api.intake.accept(caller.project, request, idempotency).await?;
+    answer(&api, &caller, made).await
 }
 
 /// Tells of the job that was made or found: 202, or 422 where the key was used for another request.
-pub(super) async fn answer(api: &ApiState, caller: &Caller, accepted: Accepted) -> Result<Response, Problem> {
+pub(super) async fn answer(api: &ApiState, caller: &Caller, made: Answer) -> Result<Response, Problem> {
+    let Answer { accepted, view } = made;
     if let Accepted::KeyReused(_) = accepted {
         return Err(ProblemKind::IdempotencyKeyReused.into());
     }
-    let job = jobs::get(&api.store, Some(caller.project), accepted.job()).await?.ok_or(ProblemKind::JobNotFound)?;
+    let job = match view {
+        Some(view) => view,
+        None => jobs::get(&api.store, Some(caller.project), accepted.job()).await?.ok_or(ProblemKind::JobNotFound)?,
+    };
     let mut response = (StatusCode::ACCEPTED, Json(JobJson::from(job))).into_response();
     let note = match accepted {
         Accepted::Replayed(_) => "idempotency-replayed",

@@ -12,7 +12,7 @@ use domain::{CredentialId, JobId, ProjectId};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
-use store::accept::{Accepted, Acceptor, Idempotency, NewJob};
+use store::accept::{Accepted, Acceptor, Answer, Idempotency, NewJob};
 use uuid::Uuid;
 
 /// Turns requests into jobs. Cheap to clone; needs no server.
@@ -43,7 +43,7 @@ impl Submitter {
     ) -> Result<JobId, store::Error> {
         let job = self.prepare(project, request, None);
         let accepted = store::accept::insert(tx, &[job]).await?;
-        Ok(accepted[0].job())
+        Ok(accepted[0].accepted.job())
     }
 
     /// What a job made of `request` would cost, in US dollars; nothing where the price is not known.
@@ -90,11 +90,11 @@ impl Intake {
         project: ProjectId,
         request: JobRequest,
         idempotency: Option<Idempotency>,
-    ) -> Result<Accepted, store::Error> {
+    ) -> Result<Answer, store::Error> {
         let job = self.submitter.prepare(project, request, idempotency);
-        let accepted = self.acceptor.submit(job).await?;
-        metrics::counter!("falconer_jobs_accepted_total", "outcome" => outcome(accepted)).increment(1);
-        Ok(accepted)
+        let answer = self.acceptor.submit(job).await?;
+        metrics::counter!("falconer_jobs_accepted_total", "outcome" => outcome(answer.accepted)).increment(1);
+        Ok(answer)
     }
 }
 
