@@ -17,4 +17,6 @@ mod world;
 
 pub use database::{Database, OwnPostgres};
 pub use server::Server;
-pub use world::{Answer, CALLBACK_SECRET, CallbackId, JobId, World, WorldBuilder};
+pub use world::{
+    Answer, CALLBACK_SECRET, CallbackId, JobId, World, WorldBuilder, error_body, http_client, ok_body, quick_runs,
+};

@@ -114,10 +114,10 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// The last lines of the log.
+    /// The last lines of the log, without those of every answered call.
     pub fn log_tail(&self, lines: usize) -> String {
         let log = self.log();
-        let all: Vec<&str> = log.lines().collect();
+        let all: Vec<&str> = log.lines().filter(|line| !line.contains("was answered")).collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 

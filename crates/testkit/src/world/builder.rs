@@ -47,8 +47,7 @@ impl Default for WorldBuilder {
     fn default() -> Self {
         let mut sim =
             SimulatorConfig { webhook_backoff_first: Duration::from_millis(100), ..SimulatorConfig::default() };
-        let quick = Latency { min: Duration::from_millis(20), max: Duration::from_millis(60) };
-        sim.latency.insert("*".to_owned(), quick);
+        sim.latency = quick_runs();
         let settings = QUICK.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Self { sim, slots: 10, settings, roles: None, user_id_known: true, own_postgres: false }
     }
@@ -131,6 +130,7 @@ impl WorldBuilder {
             home,
             builder: self,
             acknowledged: Mutex::default(),
+            forged: Mutex::default(),
             checked: Mutex::default(),
         })
     }
@@ -155,6 +155,12 @@ impl WorldBuilder {
         let roles = if number == 0 { self.roles.clone() } else { None };
         Server::start(settings, roles, log).await
     }
+}
+
+/// Run times of 20 to 60 ms for every model.
+pub fn quick_runs() -> BTreeMap<String, Latency> {
+    let quick = Latency { min: Duration::from_millis(20), max: Duration::from_millis(60) };
+    BTreeMap::from([("*".to_owned(), quick)])
 }
 
 /// Makes a key of a project that may do what projects may, and the project where it is missing.

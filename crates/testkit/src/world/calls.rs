@@ -151,7 +151,12 @@ impl World {
 
     /// Waits until a job has ended, and returns it.
     pub async fn wait_terminal(&self, id: JobId) -> Value {
-        self.wait_job(id, "to end", |job| !job["finished_at"].is_null()).await
+        wait::until(&format!("job {id} to end"), async || {
+            let answer = self.get(&format!("/v1/jobs/{id}/wait?timeout=5s")).await;
+            let job = answer.json();
+            if answer.status == 200 && !job["finished_at"].is_null() { Ok(job) } else { Err((answer.status, job)) }
+        })
+        .await
     }
 
     /// Waits until a job has ended as wished.

@@ -3,9 +3,11 @@
 mod builder;
 mod calls;
 mod checks;
+mod fal_side;
 
-pub use builder::WorldBuilder;
+pub use builder::{WorldBuilder, quick_runs};
 pub use calls::Answer;
+pub use fal_side::{error_body, ok_body};
 
 use crate::{Database, OwnPostgres, Server};
 use anyhow::Result;
@@ -37,6 +39,8 @@ pub struct World {
     home: PathBuf,
     /// Jobs that were acknowledged with 202.
     acknowledged: Mutex<Vec<JobId>>,
+    /// Requests of which the test itself said how they ended.
+    forged: Mutex<Vec<String>>,
     checked: Mutex<bool>,
 }
 
@@ -136,8 +140,8 @@ impl Drop for World {
     }
 }
 
-/// A client for tests: no proxy, and no patience without end.
-pub(crate) fn http_client() -> reqwest::Client {
+/// A client for tests: no proxy, and no patience without end. Installs the TLS provider that every client needs.
+pub fn http_client() -> reqwest::Client {
     // A second install changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(65)).build();

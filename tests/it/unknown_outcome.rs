@@ -1,0 +1,161 @@
+//! A POST whose outcome nobody knows is never repeated blindly, and is resolved by callback, by history or by time.
+
+use serde_json::json;
+use simulator::{Fault, Faults, HistoryMode, Script};
+use std::time::Duration;
+use testkit::{JobId, World};
+
+fn held(fault: Fault) -> Script {
+    Script { hold: true, faults: Some(Faults::only(fault)), ..Script::default() }
+}
+
+async fn wait_unknown(world: &World, id: JobId) {
+    let job = world.wait_job(id, "to be unknown", |job| job["waiting"]["reason"] == "unknown_outcome").await;
+    assert_eq!(job["state"], "running");
+}
+
+async fn bound_by(world: &World, id: JobId) -> Vec<Option<String>> {
+    let query = "select bound_by from falconer.attempts where job_id = $1 order by number";
+    sqlx::query_scalar(query).bind(id).fetch_all(world.db()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_after_accepting_is_unknown_until_the_callback_binds_it() {
+    let world = World::start().await;
+    world.sim().script_next(held(Fault::AcceptThenReset));
+    let id = world.submit_prompt("an owl").await;
+    wait_unknown(&world, id).await;
+
+    world.sim().release_held();
+    let job = world.wait_ended_as(id, "succeeded").await;
+
+    assert_eq!(job["attempts_made"], 1);
+    assert_eq!(bound_by(&world, id).await, [Some("callback".to_owned())]);
+    assert_eq!(world.sim().submissions(), 1);
+    world.drain_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_an_ingress_is_unknown_and_not_a_failure() {
+    let world = World::start().await;
+    world.sim().script_next(held(Fault::AcceptThen502));
+    let id = world.submit_prompt("an owl").await;
+    wait_unknown(&world, id).await;
+
+    world.sim().release_held();
+    world.wait_ended_as(id, "succeeded").await;
+
+    assert_eq!(world.sim().submissions(), 1);
+    world.drain_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_attempt_whose_callbacks_are_lost_is_found_in_history() {
+    let faults = Faults::only(Fault::AcceptThenReset).with(Fault::CallbackAllLost, 1.0);
+    let world = World::builder().faults(faults).start().await;
+
+    // Two equal inputs, told apart by the seeds that were minted for them.
+    let ids = [world.submit_prompt("an owl").await, world.submit_prompt("an owl").await];
+    world.wait_all_succeeded(&ids).await;
+
+    for id in ids {
+        assert_eq!(bound_by(&world, id).await, [Some("history".to_owned())]);
+    }
+    assert_eq!(world.sim().submissions(), 2);
+    world.drain_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_history_and_callbacks_a_patient_job_is_sent_again_after_abandon_after() {
+    for mode in [HistoryMode::Off, HistoryMode::Refused] {
+        let world = World::builder().sim(|sim| sim.history = mode).start().await;
+        let lost = Faults::only(Fault::AcceptThenReset).with(Fault::CallbackAllLost, 1.0);
+        world.sim().script_next(Script { faults: Some(lost), ..Script::default() });
+        let id = world.submit_prompt("an owl").await;
+        wait_unknown(&world, id).await;
+        world.advance_clock(Duration::from_mins(179)).await;
+        wait_unknown(&world, id).await;
+        assert_eq!(world.sim().submissions(), 1, "{mode:?}");
+
+        world.advance_clock(Duration::from_mins(2)).await;
+        let job = world.wait_ended_as(id, "succeeded").await;
+
+        assert_eq!(job["attempts_made"], 2);
+        assert_eq!(world.sim().submissions(), 2);
+        assert!(world.events(id).await.contains(&"given_up".to_owned()));
+        let query = "select kind from falconer.ledger where job_id = $1 order by at";
+        let money: Vec<String> = sqlx::query_scalar(query).bind(id).fetch_all(world.db()).await.unwrap();
+        assert_eq!(money, ["possible_charge", "charge"]);
+        world.drain_and_check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_job_waits_for_a_person() {
+    let world = World::builder().sim(|sim| sim.history = HistoryMode::Off).start().await;
+    let lost = Faults::only(Fault::AcceptThenReset).with(Fault::CallbackAllLost, 1.0);
+    world.sim().script_next(Script { faults: Some(lost), ..Script::default() });
+    let id = world.submit(json!({ "on_unknown": "operator" })).await;
+    wait_unknown(&world, id).await;
+
+    world.advance_clock(Duration::from_hours(24)).await;
+    let looks = "select max(looks) from falconer.attempts where job_id = $1";
+    let before: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
+    testkit::wait::until("another look", async || {
+        let after: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
+        if after > before + 1 { Ok(()) } else { Err(after) }
+    })
+    .await;
+
+    wait_unknown(&world, id).await;
+    assert_eq!(world.sim().submissions(), 1);
+    world.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_result_of_the_first_attempt_is_adopted_while_the_job_is_open() {
+    let world = World::start().await;
+    world.sim().script_next(held(Fault::AcceptThenReset));
+    world.sim().script_next(Script { run_time: Some(Duration::from_mins(5)), ..Script::default() });
+    let id = world.submit(json!({ "on_unknown": "impatient" })).await;
+    world.sim().wait_until(|view| view.counts.accepted == 2).await.unwrap();
+
+    world.sim().release_held();
+    let job = world.wait_ended_as(id, "succeeded").await;
+
+    let first = &world.sim().requests()[0].request_id;
+    assert_eq!(job["request_id"], first.as_str());
+    // The newer attempt is superseded, and fal is asked to stop it.
+    world.sim().wait_until(|view| view.requests[1].canceled).await.unwrap();
+    testkit::wait::until("the newer attempt to end", async || {
+        let query = "select state from falconer.attempts where job_id = $1 and number = 2";
+        let state: String = sqlx::query_scalar(query).bind(id).fetch_one(world.db()).await.unwrap();
+        if state == "canceled" { Ok(()) } else { Err(state) }
+    })
+    .await;
+    world.drain_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_result_for_an_ended_job_is_noted_and_paid_and_changes_nothing() {
+    let world = World::start().await;
+    world.sim().script_next(held(Fault::AcceptThenReset));
+    let id = world.submit(json!({ "on_unknown": "impatient" })).await;
+    let job = world.wait_ended_as(id, "succeeded").await;
+    let result = world.result(id).await;
+
+    world.sim().release_held();
+    testkit::wait::until("the late result to be noted", async || {
+        let query = "select kind from falconer.ledger where job_id = $1 order by kind";
+        let money: Vec<String> = sqlx::query_scalar(query).bind(id).fetch_all(world.db()).await.unwrap();
+        if money == ["charge", "superseded_charge"] { Ok(()) } else { Err(money) }
+    })
+    .await;
+
+    let after = world.job(id).await;
+    assert_eq!(after["finished_at"], job["finished_at"]);
+    assert_eq!(after["request_id"], job["request_id"]);
+    assert_eq!(world.result(id).await, result);
+    assert_eq!(world.sim().submissions(), 2);
+    world.drain_and_check().await;
+}
