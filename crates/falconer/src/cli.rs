@@ -2,7 +2,7 @@
 
 use crate::{
     bench::BenchArgs,
-    commands::Nouns,
+    commands::{EXIT_CODES, Nouns},
     config::{self, Config, Overrides},
     demo::DemoArgs,
     dev::DevArgs,
@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Fires fal.ai generation jobs and brings every result home.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 110)]
+#[command(version, propagate_version = true, max_term_width = 110, after_help = format!("Example:\n  falconer dev\n\n{EXIT_CODES}"))]
 pub(crate) struct Cli {
-    /// The configuration file [default: FALCONER_CONFIG, then ./falconer.toml if it is there]
+    /// The configuration file [default: `FALCONER_CONFIG`, then ./falconer.toml if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -28,15 +28,17 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service: every role, or those that are named
+    #[command(after_help = "Example:\n  falconer serve --roles api,receiver")]
     Serve {
         /// Roles of this process
         #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
         roles: Vec<Role>,
     },
     /// Bring the database to this release's schema
+    #[command(after_help = "Example:\n  DATABASE_URL=postgres://falconer@localhost/falconer falconer migrate")]
     Migrate,
     /// Show or write settings
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  falconer config default > falconer.toml")]
     Config(ConfigCommand),
     /// Run everything on this machine, database included
     Dev(DevArgs),
@@ -51,14 +53,19 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Print the commented default configuration
+    #[command(after_help = "Example:\n  falconer config default > falconer.toml")]
     Default,
     /// Print the settings in force, without secrets
+    #[command(after_help = "Example:\n  falconer config show")]
     Show,
 }
 
 /// Runs a command. Exit codes: 0 done, 1 failed, 2 wrong usage.
 pub(crate) fn run(cli: Cli) -> ExitCode {
-    logging::start("info,sqlx=warn,hyper=warn,apalis_core=warn");
+    // The demo draws on the terminal, and so logs into a file.
+    if !matches!(cli.command, Command::Demo(_)) {
+        logging::start();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -80,8 +87,9 @@ impl Cli {
         let load = || config::load(self.config.clone(), &Overrides::new());
         match self.command {
             Command::Serve { roles } => {
-                let roles = Roles::of(&roles)?;
-                serve::run(load()?, &roles, CancellationToken::new()).await?;
+                let (roles, config) = (Roles::of(&roles)?, load()?);
+                eprintln!("{}", config::redacted(&config));
+                serve::run(config, &roles, CancellationToken::new()).await?;
             }
             Command::Migrate => migrate(&load()?).await?,
             Command::Config(ConfigCommand::Default) => print(config::DEFAULT),

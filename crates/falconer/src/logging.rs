@@ -1,16 +1,32 @@
-//! Logs: lines for people on a terminal, JSON elsewhere. Both go to standard error, so that output stays output.
+//! Logs: lines for people on a terminal, JSON elsewhere. Both go to standard error, so that output stays output; a command
+//! that draws there logs into a file.
 
-use std::io::IsTerminal;
+use anyhow::{Context, Result};
+use std::{fs::File, io::IsTerminal, path::Path};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// Starts logging at `default` unless `RUST_LOG` says otherwise. A second call changes nothing.
-pub(crate) fn start(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let registry = tracing_subscriber::registry().with(filter);
+const DEFAULT: &str = "info,sqlx=warn,hyper=warn,apalis_core=warn";
+
+/// Starts logging to standard error. A second call changes nothing.
+pub(crate) fn start() {
+    let registry = tracing_subscriber::registry().with(filter());
     let started = if std::io::stderr().is_terminal() {
         registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
     } else {
         registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
     };
     let _ = started;
+}
+
+/// Starts logging to the end of a file, as JSON.
+pub(crate) fn start_in(path: &Path) -> Result<()> {
+    let file = File::options().create(true).append(true).open(path);
+    let file = file.with_context(|| format!("failed to open the log {}", path.display()))?;
+    let layer = fmt::layer().json().flatten_event(true).with_ansi(false).with_writer(file);
+    tracing_subscriber::registry().with(filter()).with(layer).try_init().context("logging has already begun")
+}
+
+/// `RUST_LOG`, or what suits most.
+fn filter() -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT))
 }

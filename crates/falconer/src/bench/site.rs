@@ -18,7 +18,7 @@ use tokio::{
 use url::Url;
 
 /// Signs callback URLs of a measurement. It guards nothing.
-pub(super) const SECRET: &str = "a secret of measurements, which guards nothing";
+pub(super) const SECRET: &str = "a secret of measurements that guards nothing";
 const DATABASE: &str = "falconer_bench";
 /// For the server to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,6 +98,7 @@ impl Round {
     /// Starts `falconer serve` on this database, and waits until it is ready.
     pub(super) async fn serve(&self, options: ServerOptions<'_>) -> Result<Server> {
         let (api, metrics) = (free_addr().await?, free_addr().await?);
+        let log = std::env::temp_dir().join("falconer-bench-server.log");
         let child = Command::new(std::env::current_exe().context("failed to find this program")?)
             .args(["serve", "--roles", options.roles])
             .current_dir(Path::new("/"))
@@ -114,12 +115,12 @@ impl Round {
             .env("FALCONER_FAL__SLOTS", options.slots.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&log).context("failed to make the server's log")?)
             .kill_on_drop(true)
             .spawn()
             .context("failed to start the server under measurement")?;
         let mut server = Server { child, api, callbacks: options.callback_addr };
-        server.wait_until_ready(metrics).await?;
+        server.wait_until_ready(metrics).await.with_context(|| format!("see {}", log.display()))?;
         Ok(server)
     }
 
@@ -164,7 +165,7 @@ impl Server {
         let ready = async {
             loop {
                 if let Some(status) = self.child.try_wait()? {
-                    bail!("the server under measurement ended ({status}); run `falconer serve` to see why");
+                    bail!("the server under measurement ended ({status})");
                 }
                 if TcpStream::connect(metrics).await.is_ok() {
                     return Ok(());

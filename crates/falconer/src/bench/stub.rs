@@ -84,9 +84,12 @@ async fn answer(mut stream: TcpStream, calls: Option<mpsc::UnboundedSender<Call>
             stream.read_buf(&mut read).await?;
         }
         let id = Uuid::now_v7().to_string();
-        let body = format!(r#"{{"request_id":"{id}","gateway_request_id":"{id}","status":"IN_QUEUE","queue_position":0}}"#);
-        let answer =
-            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let body =
+            format!(r#"{{"request_id":"{id}","gateway_request_id":"{id}","status":"IN_QUEUE","queue_position":0}}"#);
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
         stream.write_all(answer.as_bytes()).await?;
         taken.fetch_add(1, Ordering::Relaxed);
         if let (Some(calls), Some(path)) = (&calls, callback_path(&read[..head])) {

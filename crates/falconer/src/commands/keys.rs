@@ -3,11 +3,10 @@
 use super::{
     database,
     exit::{self, Exit, Refusal},
-    output::{self, OutputArgs},
+    output::{self, OutputArgs, second},
 };
 use crate::{config::Config, random};
 use anyhow::{Context, Result};
-use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use domain::{KeyId, ProjectId};
 use serde_json::{json, value::to_raw_value};
@@ -140,8 +139,8 @@ fn as_json(key: &KeyView, projects: &HashMap<ProjectId, String>) -> serde_json::
 
 fn as_row(key: &KeyView, projects: &HashMap<ProjectId, String>) -> Vec<String> {
     let state = match (key.revoked_at, key.expires_at) {
-        (Some(at), _) => format!("revoked {}", minute(at)),
-        (None, Some(at)) => format!("until {}", minute(at)),
+        (Some(at), _) => format!("revoked {}", second(at)),
+        (None, Some(at)) => format!("until {}", second(at)),
         (None, None) => "counts".to_owned(),
     };
     vec![
@@ -150,12 +149,8 @@ fn as_row(key: &KeyView, projects: &HashMap<ProjectId, String>) -> Vec<String> {
         key.name.clone(),
         format!("{}…", key.prefix),
         key.scopes.join(","),
-        minute(key.created_at),
-        key.last_used_at.map_or_else(|| "never".to_owned(), minute),
+        second(key.created_at),
+        key.last_used_at.map_or_else(|| "never".to_owned(), second),
         state,
     ]
-}
-
-fn minute(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M").to_string()
 }

@@ -1,19 +1,20 @@
 //! What a command prints: tables for people, JSON for programs. Text of strangers reaches a terminal only escaped.
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{json, value::RawValue};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     #[default]
     Table,
-    /// One document, as the API answers it.
+    // One document, as the API answers it. No doc comment: the help would tell it below every command.
     Json,
-    /// One document for each item and line.
+    // One document for each item and line.
     Jsonl,
 }
 
@@ -26,15 +27,20 @@ pub(crate) struct OutputArgs {
 
 /// Writes an answer to standard output. A reader who has gone away is no error.
 pub(crate) fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    drop(written);
+    print_exact(text.as_bytes());
 }
 
-/// Writes bytes as they are, and a line's end.
-pub(crate) fn print_bytes(bytes: &[u8]) {
+/// Writes bytes as they are. Only a person gets a line's end that they do not have.
+pub(crate) fn print_result(bytes: &[u8]) {
+    print_exact(bytes);
+    if !bytes.ends_with(b"\n") && std::io::stdout().is_terminal() {
+        print_exact(b"\n");
+    }
+}
+
+fn print_exact(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(bytes).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
     drop(written);
 }
 
@@ -46,7 +52,7 @@ pub(crate) fn one(format: Format, raw: &str, rows: &[(&str, String)]) -> String 
             for (name, value) in rows {
                 table.add_row([*name, &clean(value)]);
             }
-            trimmed(&table)
+            trimmed(table)
         }
         Format::Json | Format::Jsonl => format!("{}\n", raw.trim_end()),
     }
@@ -68,7 +74,7 @@ pub(crate) fn many(
             for row in rows {
                 table.add_row(row.iter().map(|cell| clean(cell)));
             }
-            trimmed(&table)
+            trimmed(table)
         }
         Format::Json => {
             let page = json_page(items, next_cursor).context("failed to write the list")?;
@@ -76,6 +82,11 @@ pub(crate) fn many(
         }
         Format::Jsonl => lines(items.iter().map(|item| item.get())),
     })
+}
+
+/// A time to the second, in UTC.
+pub(crate) fn second(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Puts each on a line of its own.
@@ -107,8 +118,11 @@ fn table() -> Table {
     table
 }
 
-/// The table without the blanks that it pads its lines with.
-fn trimmed(table: &Table) -> String {
+/// The table with blanks only between its columns.
+fn trimmed(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     lines(table.lines().map(|line| line.trim_end().to_owned()))
 }
 

@@ -2,6 +2,7 @@
 
 use super::Config;
 use std::{net::IpAddr, time::Duration};
+use store::PoolSizes;
 use url::{Host, Url};
 
 /// Returns every relation that does not hold.
@@ -31,7 +32,10 @@ pub(super) fn broken(config: &Config) -> Vec<String> {
             reconciler.history_after < reconciler.abandon_after,
             "reconciler.history_after must be shorter than reconciler.abandon_after".to_owned(),
         ),
-        (config.database.max_connections >= 4, "database.max_connections must be at least 4".to_owned()),
+        (
+            config.database.max_connections >= PoolSizes::TOTAL_MIN,
+            format!("database.max_connections must be at least {}", PoolSizes::TOTAL_MIN),
+        ),
         (config.receiver.body_max.as_u64() >= 1024, "receiver.body_max must be at least 1KB".to_owned()),
         (config.fal.slots.get() <= 100_000, "fal.slots must not be more than 100000".to_owned()),
         positive("reconciler.first_look", reconciler.first_look),

@@ -51,7 +51,7 @@ pub(crate) fn load(file: Option<PathBuf>, overrides: &Overrides) -> Result<Confi
     Ok(config)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+/// The one place that reads the environment.
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

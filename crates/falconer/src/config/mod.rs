@@ -172,3 +172,30 @@ impl Config {
         (fal_is_near || !checks::is_private(&base)).then_some(base)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use figment::{
+        Figment,
+        providers::{Format, Toml},
+    };
+
+    fn config(changes: &str) -> Config {
+        Figment::from(Toml::string(DEFAULT)).merge(Toml::string(changes)).extract().unwrap()
+    }
+
+    #[test]
+    fn with_fal_itself_and_no_public_address_everything_is_polled() {
+        assert_eq!(config("").callback_base(), None);
+        assert_eq!(config("[server]\npublic_url = \"http://192.168.1.2:4801\"").callback_base(), None);
+    }
+
+    #[test]
+    fn with_a_public_address_or_a_simulator_webhooks_are_asked_for() {
+        let public = config("[server]\npublic_url = \"https://hooks.example.com/falconer\"");
+        assert_eq!(public.callback_base().unwrap().as_str(), "https://hooks.example.com/falconer");
+        let near = config("[fal]\nqueue_url = \"http://127.0.0.1:4810\"");
+        assert_eq!(near.callback_base().unwrap().as_str(), "http://127.0.0.1:4801/");
+    }
+}

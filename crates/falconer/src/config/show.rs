@@ -26,6 +26,17 @@ fn without_password(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::DEFAULT;
+    use figment::{
+        Figment,
+        providers::{Format, Toml},
+    };
+
+    #[test]
+    fn the_clients_key_is_not_shown() {
+        let config = Figment::from(Toml::string(DEFAULT)).merge(Toml::string("[client]\nkey = \"flc_hunter2\""));
+        assert!(!redacted(&config.extract().unwrap()).contains("hunter2"));
+    }
 
     #[test]
     fn the_password_is_not_shown() {

@@ -34,8 +34,14 @@ pub(super) fn text(config: &Config, state: &StateDir, key: &KeptKey, simulated: 
         text.push_str("\n  fal cannot reach a callback address on this machine, so every job is polled instead. ");
         text.push_str("Set server.public_url to a public one.\n");
     }
-    let _ = write!(text, "\nTry:\n\n{}", first_job(&format!("http://{}", server.api_addr), &key.path.display().to_string()));
+    let (api, key) = (format!("http://{}", server.api_addr), key.path.display().to_string());
+    let _ = write!(text, "\nTry:\n\n{}\n{}", first_job(&api, &key), commands(&api, &key, "falconer"));
     text
+}
+
+/// Lines for a shell that make `falconer`'s own commands find this server.
+pub(crate) fn commands(api: &str, key_file: &str, falconer: &str) -> String {
+    format!("  export FALCONER_CLIENT__URL={api} FALCONER_CLIENT__KEY=$(cat {key_file})\n  {falconer} jobs list\n")
 }
 
 /// A line for a shell that submits a job, with the key in a file.

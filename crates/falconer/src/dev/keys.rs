@@ -24,7 +24,9 @@ pub(super) async fn keep(config: &Config, state: &StateDir, simulated: bool) -> 
     let store = Store::open(&serve::database_options(config)?, PoolSizes::of_total(1));
     let kept = state.read(name)?.and_then(|text| KeySecret::parse(&text).ok());
     let counts = match &kept {
-        Some(kept) => keys::authenticate(&store, &kept.sha256()).await.context("failed to look the API key up")?.is_some(),
+        Some(kept) => {
+            keys::authenticate(&store, &kept.sha256()).await.context("failed to look the API key up")?.is_some()
+        }
         None => false,
     };
     if !counts {
@@ -38,12 +40,8 @@ pub(super) async fn keep(config: &Config, state: &StateDir, simulated: bool) -> 
 /// Makes a key that may do everything that a project may, for the project `default`.
 pub(crate) async fn make_key(store: &Store, name: &str) -> Result<KeySecret> {
     let secret = KeySecret::of_random(&random::bytes());
-    let key = NewKey {
-        project: ProjectId::DEFAULT,
-        name: name.to_owned(),
-        scopes: Scopes::of_project(),
-        expires_at: None,
-    };
+    let key =
+        NewKey { project: ProjectId::DEFAULT, name: name.to_owned(), scopes: Scopes::of_project(), expires_at: None };
     keys::create(store, &key, &secret).await.context("failed to make an API key")?;
     Ok(secret)
 }

@@ -4,7 +4,7 @@
 //! key. Without `FAL_KEY` a simulated fal runs beside the service, and its jobs live in a database of their own, so that
 //! nothing simulated is ever taken for fal's.
 
-mod banner;
+pub(crate) mod banner;
 pub(crate) mod cluster;
 mod keys;
 pub(crate) mod server;
@@ -35,8 +35,10 @@ const SECRET_FILE: &str = "secret";
 
 /// Flags of `falconer dev`.
 #[derive(Debug, Args)]
-#[command(after_help = "DATABASE_URL names a database to use instead of the private one. With FAL_KEY set, jobs go to fal \
-    itself and cost money.\n\nExample:\n  FALCONER_FAL__SLOTS=10 falconer dev")]
+#[command(
+    after_help = "DATABASE_URL names a database to use instead of the private one. With FAL_KEY set, jobs go to fal \
+    itself and cost money.\n\nExample:\n  FALCONER_FAL__SLOTS=10 falconer dev"
+)]
 pub(crate) struct DevArgs {
     /// Where the private database, the master secret and the API key are kept
     #[arg(long, default_value = ".falconer", value_name = "DIR")]

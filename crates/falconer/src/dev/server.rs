@@ -30,7 +30,10 @@ impl Server {
     pub(crate) async fn start(config: Config) -> Result<Self> {
         let (stop, metrics) = (CancellationToken::new(), config.server.metrics_addr);
         let roles = Roles::of(&[])?;
-        let serving = { let stop = stop.clone(); async move { serve::run(config, &roles, stop).await } };
+        let serving = {
+            let stop = stop.clone();
+            async move { serve::run(config, &roles, stop).await }
+        };
         let mut server = Self { stop, running: TaskTracker::new().spawn(serving) };
         server.become_ready(metrics).await?;
         Ok(server)

@@ -12,9 +12,9 @@ use store::{PoolSizes, Store, migrate::SchemaState};
 /// How long a start waits for a database that is starting too.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Settings of Postgres without which an acknowledged commit may be lost.
-const DURABILITY: [&str; 3] = ["fsync", "synchronous_commit", "full_page_writes"];
+pub(crate) const DURABILITY: [&str; 3] = ["fsync", "synchronous_commit", "full_page_writes"];
 
-/// Connects, checks schema and durability, and opens the pools.
+/// Connects, checks schema and durability, opens the pools, and makes the coming partitions.
 pub(crate) async fn open(config: &Config) -> Result<Store> {
     let options = options(config)?;
     let mut connection = connect(&options).await?;
@@ -26,7 +26,10 @@ pub(crate) async fn open(config: &Config) -> Result<Store> {
     }
     refuse_forgetful(&mut connection, config.secrets.allow_unsafe_durability).await?;
     connection.close().await.context("failed to close the first connection")?;
-    Ok(Store::open(&options, PoolSizes::of_total(config.database.max_connections)))
+    let store = Store::open(&options, PoolSizes::of_total(config.database.max_connections));
+    // An installation that stood still for weeks has no place for the ids of today, and retention comes only by the clock.
+    store::retention::ensure_partitions(&store).await.context("failed to make the coming partitions")?;
+    Ok(store)
 }
 
 /// Reads where the database is.

@@ -8,13 +8,10 @@ mod signals;
 mod wakes;
 mod workers;
 
-pub(crate) use database::options as database_options;
+pub(crate) use database::{DURABILITY, options as database_options};
 pub(crate) use roles::{Role, Roles};
 
-use crate::{
-    config::{self, Config},
-    durations::unix_now,
-};
+use crate::{config::Config, durations::unix_now};
 use anyhow::{Context, Result, bail};
 use domain::{CredentialId, TokenKeys};
 use fal::{ClientConfig, QueueClient, jwks::KeyStore};
@@ -60,7 +57,6 @@ pub(crate) struct Stops {
 /// Runs the roles until a signal, then drains. `stop` ends it as a signal does.
 pub(crate) async fn run(config: Config, roles: &Roles, stop: CancellationToken) -> Result<()> {
     let handle = health::install_metrics();
-    eprintln!("{}", config::redacted(&config));
     let store = database::open(&config).await?;
     store::credentials::configure(&store, CredentialId::DEFAULT, config.fal.slots.get(), config.fal.user_id.as_deref())
         .await
