@@ -31,24 +31,14 @@ impl Account {
     pub(crate) fn choose() -> Result<Self> {
         let uid = id(&["-u"])?;
         if uid != 0 {
-            return Ok(Self {
-                uid,
-                gid: id(&["-g"])?,
-                lent: false,
-            });
+            return Ok(Self { uid, gid: id(&["-g"])?, lent: false });
         }
         for name in ACCOUNTS_FOR_ROOT {
             if let (Ok(uid), Ok(gid)) = (id(&["-u", name]), id(&["-g", name])) {
-                return Ok(Self {
-                    uid,
-                    gid,
-                    lent: true,
-                });
+                return Ok(Self { uid, gid, lent: true });
             }
         }
-        bail!(
-            "postgres refuses to run as root, and there is no user `postgres` or `nobody` to run it as"
-        )
+        bail!("postgres refuses to run as root, and there is no user `postgres` or `nobody` to run it as")
     }
 
     /// Prepares a command that runs as this account, in `/`, with an environment of its own.
@@ -70,31 +60,17 @@ impl Account {
 
     /// Gives `path` to this account.
     pub(crate) fn own(self, path: &Path) -> io::Result<()> {
-        if self.lent {
-            chown(path, Some(self.uid), Some(self.gid))
-        } else {
-            Ok(())
-        }
+        if self.lent { chown(path, Some(self.uid), Some(self.gid)) } else { Ok(()) }
     }
 
     /// Makes `path` a directory that this account alone can enter. One that exists must already belong to it.
     pub(crate) fn make_private_dir(self, path: &Path) -> Result<()> {
         match DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => self
-                .own(path)
-                .with_context(|| format!("cannot give {} away", path.display())),
+            Ok(()) => self.own(path).with_context(|| format!("cannot give {} away", path.display())),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let found = path
-                    .symlink_metadata()
-                    .with_context(|| format!("cannot read {}", path.display()))?;
-                let private =
-                    found.is_dir() && found.uid() == self.uid && found.mode().trailing_zeros() >= 6;
-                ensure!(
-                    private,
-                    "{} is not a directory of user {} alone",
-                    path.display(),
-                    self.uid
-                );
+                let found = path.symlink_metadata().with_context(|| format!("cannot read {}", path.display()))?;
+                let private = found.is_dir() && found.uid() == self.uid && found.mode().trailing_zeros() >= 6;
+                ensure!(private, "{} is not a directory of user {} alone", path.display(), self.uid);
                 Ok(())
             }
             Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
@@ -120,13 +96,8 @@ impl Account {
 
 /// Asks the system's `id`, which knows directory services that the password file does not.
 fn id(args: &[&str]) -> Result<u32> {
-    let output = Command::new("id")
-        .args(args)
-        .output()
-        .context("cannot run `id`")?;
+    let output = Command::new("id").args(args).output().context("cannot run `id`")?;
     ensure!(output.status.success(), "`id {}` failed", args.join(" "));
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim()
-        .parse()
-        .with_context(|| format!("`id {}` printed no number", args.join(" ")))
+    text.trim().parse().with_context(|| format!("`id {}` printed no number", args.join(" ")))
 }

@@ -30,25 +30,14 @@ impl Binaries {
     /// When none of these holds all the programs; the message is the command that installs them. When
     /// `FALCONER_PG_BIN` is set and does not hold them, nothing else is looked at.
     pub fn find() -> Result<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the seam where these two variables are read"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "this is the seam where these two variables are read")]
         let (named, path) = (env::var_os("FALCONER_PG_BIN"), env::var_os("PATH"));
         if let Some(dir) = named.filter(|dir| !dir.is_empty()) {
             let dir = PathBuf::from(dir);
-            ensure!(
-                is_complete(&dir),
-                "FALCONER_PG_BIN={} lacks one of {}",
-                dir.display(),
-                NEEDED.join(", ")
-            );
+            ensure!(is_complete(&dir), "FALCONER_PG_BIN={} lacks one of {}", dir.display(), NEEDED.join(", "));
             return Ok(Self { dir });
         }
-        let candidates = from_pg_config()
-            .into_iter()
-            .chain(from_path(path))
-            .chain(newest_first(Path::new(DEBIAN)));
+        let candidates = from_pg_config().into_iter().chain(from_path(path)).chain(newest_first(Path::new(DEBIAN)));
         for dir in candidates {
             if is_complete(&dir) {
                 return Ok(Self { dir });
@@ -78,8 +67,7 @@ fn from_pg_config() -> Option<PathBuf> {
 }
 
 fn from_path(path: Option<OsString>) -> Vec<PathBuf> {
-    path.map(|path| env::split_paths(&path).collect())
-        .unwrap_or_default()
+    path.map(|path| env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 /// Lists `root/VERSION/bin`, highest version first.
@@ -89,12 +77,7 @@ fn newest_first(root: &Path) -> Vec<PathBuf> {
     };
     let mut versions: Vec<(u32, PathBuf)> = entries
         .flatten()
-        .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse().ok()?,
-                entry.path().join("bin"),
-            ))
-        })
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
         .collect();
     versions.sort_by_key(|(version, _)| Reverse(*version));
     versions.into_iter().map(|(_, dir)| dir).collect()
@@ -113,10 +96,7 @@ mod tests {
 
         let found = newest_first(&root);
 
-        assert_eq!(
-            found,
-            ["100", "15", "9"].map(|version| root.join(version).join("bin"))
-        );
+        assert_eq!(found, ["100", "15", "9"].map(|version| root.join(version).join("bin")));
         fs::remove_dir_all(&root).unwrap();
     }
 

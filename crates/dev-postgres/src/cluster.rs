@@ -49,12 +49,7 @@ impl Cluster {
     pub fn temporary(settings: Vec<(String, String)>) -> Result<Self> {
         let account = Account::choose()?;
         let dir = temporary_dir(account)?;
-        let options = ClusterOptions {
-            dir,
-            durability: Durability::ThrowAway,
-            settings,
-            port: 5432,
-        };
+        let options = ClusterOptions { dir, durability: Durability::ThrowAway, settings, port: 5432 };
         Self::start_in(options, account, true)
     }
 
@@ -62,42 +57,21 @@ impl Cluster {
     pub fn url(&self, database: &str) -> String {
         let database = percent_encoded(database.as_bytes());
         let host = percent_encoded(self.place.dir.socket_dir().as_os_str().as_bytes());
-        format!(
-            "postgres://{SUPERUSER}@localhost/{database}?host={host}&port={}",
-            self.options.port
-        )
+        format!("postgres://{SUPERUSER}@localhost/{database}?host={host}&port={}", self.options.port)
     }
 
     /// Creates a database unless there is one of that name.
     pub fn create_database(&self, name: &str) -> Result<()> {
-        let mut psql = self
-            .place
-            .account
-            .command(self.place.binaries.program("psql"));
-        psql.args([
-            "--no-psqlrc",
-            "--quiet",
-            "--set=ON_ERROR_STOP=1",
-            "--dbname",
-            &self.url("postgres"),
-        ]);
+        let mut psql = self.place.account.command(self.place.binaries.program("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", &self.url("postgres")]);
         psql.arg(format!("--set=name={name}"));
-        psql.stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        psql.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut psql = psql.spawn().context("cannot run psql")?;
-        let mut input = psql
-            .stdin
-            .take()
-            .expect("the standard input was asked for as a pipe");
+        let mut input = psql.stdin.take().expect("the standard input was asked for as a pipe");
         let sent = input.write_all(CREATE_DATABASE.as_bytes());
         drop(input);
         let output = psql.wait_with_output().context("cannot wait for psql")?;
-        ensure!(
-            output.status.success(),
-            "cannot create {name}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        ensure!(output.status.success(), "cannot create {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
         sent.context("psql did not read its input")
     }
 
@@ -129,21 +103,10 @@ impl Cluster {
     fn start_in(options: ClusterOptions, account: Account, temporary: bool) -> Result<Self> {
         let binaries = Binaries::find()?;
         let dir = DataDir::open(&options.dir, options.port, account, temporary)?;
-        let place = Place {
-            binaries,
-            account,
-            dir,
-        };
+        let place = Place { binaries, account, dir };
         // From here on a failure drops the cluster, which removes what is temporary.
-        let mut cluster = Self {
-            options,
-            place,
-            server: None,
-        };
-        cluster
-            .place
-            .dir
-            .init(&cluster.place.binaries, account, cluster.options.durability)?;
+        let mut cluster = Self { options, place, server: None };
+        cluster.place.dir.init(&cluster.place.binaries, account, cluster.options.durability)?;
         cluster.server = Some(cluster.place.start(&cluster.options)?);
         Ok(cluster)
     }
@@ -166,18 +129,12 @@ impl Drop for Cluster {
 /// Makes a directory that belongs to `account`, so that the supervisor can remove it after our death.
 fn temporary_dir(account: Account) -> Result<PathBuf> {
     let wished = env::temp_dir();
-    let parent = if account.can_enter(&wished) {
-        wished
-    } else {
-        PathBuf::from("/tmp")
-    };
+    let parent = if account.can_enter(&wished) { wished } else { PathBuf::from("/tmp") };
     for number in 0.. {
         let dir = parent.join(format!("falconer-pg-{}-{number}", process::id()));
         match DirBuilder::new().mode(0o700).create(&dir) {
             Ok(()) => {
-                account
-                    .own(&dir)
-                    .with_context(|| format!("cannot give {} away", dir.display()))?;
+                account.own(&dir).with_context(|| format!("cannot give {} away", dir.display()))?;
                 return Ok(dir);
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -35,10 +35,7 @@ pub(crate) const SUPERUSER: &str = "postgres";
 pub fn usable_dir(wished: &Path) -> Result<PathBuf> {
     let wished = path::absolute(wished).context("cannot tell the current directory")?;
     let account = Account::choose()?;
-    let existing = wished
-        .ancestors()
-        .find(|dir| dir.exists())
-        .unwrap_or(Path::new("/"));
+    let existing = wished.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
     if account.can_enter(existing) {
         return Ok(wished);
     }
@@ -61,9 +58,7 @@ impl DataDir {
     /// Makes the directories where they are missing and takes hold of them.
     pub(crate) fn open(root: &Path, port: u16, account: Account, temporary: bool) -> Result<Self> {
         fs::create_dir_all(root).with_context(|| format!("cannot make {}", root.display()))?;
-        let root = root
-            .canonicalize()
-            .with_context(|| format!("cannot find {}", root.display()))?;
+        let root = root.canonicalize().with_context(|| format!("cannot find {}", root.display()))?;
         ensure!(
             account.can_enter(&root),
             "user {} runs the server and cannot enter {}; choose a directory outside private homes, such as \
@@ -75,22 +70,11 @@ impl DataDir {
         account.make_private_dir(&root.join("run"))?;
         let socket_dir = socket_dir(&root, port, account.uid());
         account.make_private_dir(&socket_dir)?;
-        Ok(Self {
-            root,
-            socket_dir,
-            port,
-            temporary,
-            _lock: lock,
-        })
+        Ok(Self { root, socket_dir, port, temporary, _lock: lock })
     }
 
     /// Runs `initdb` unless a cluster is there. A run that was cut short leaves nothing that looks like one.
-    pub(crate) fn init(
-        &self,
-        binaries: &Binaries,
-        account: Account,
-        durability: Durability,
-    ) -> Result<()> {
+    pub(crate) fn init(&self, binaries: &Binaries, account: Account, durability: Durability) -> Result<()> {
         if self.data().join("PG_VERSION").exists() {
             return Ok(());
         }
@@ -125,11 +109,7 @@ impl DataDir {
         if self.socket_dir != self.run() {
             remove_dir(&self.socket_dir)?;
         }
-        if self.temporary {
-            remove_dir(&self.root)
-        } else {
-            Ok(())
-        }
+        if self.temporary { remove_dir(&self.root) } else { Ok(()) }
     }
 
     /// Returns what the supervisor has to remove when we die.
@@ -171,13 +151,8 @@ fn lock(path: &Path) -> Result<File> {
     let file = file.with_context(|| format!("cannot open {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!(
-            "another process runs the cluster that {} guards",
-            path.display()
-        ),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
-        }
+        Err(TryLockError::WouldBlock) => bail!("another process runs the cluster that {} guards", path.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }
 
@@ -226,11 +201,7 @@ mod tests {
         fs::set_permissions(&home, fs::Permissions::from_mode(0o000)).unwrap();
         let replaced = usable_dir(&wished).unwrap();
 
-        assert!(
-            replaced.starts_with("/var/lib/falconer"),
-            "{}",
-            replaced.display()
-        );
+        assert!(replaced.starts_with("/var/lib/falconer"), "{}", replaced.display());
         assert_eq!(usable_dir(&wished).unwrap(), replaced);
         fs::remove_dir(&home).unwrap();
     }
@@ -242,9 +213,6 @@ mod tests {
         let dir = socket_dir(&long, 5432, 7);
 
         assert!(socket_in(&dir, 5432).as_os_str().len() <= SOCKET_PATH_MAX);
-        assert_eq!(
-            socket_dir(Path::new("/short"), 5432, 7),
-            Path::new("/short/run")
-        );
+        assert_eq!(socket_dir(Path::new("/short"), 5432, 7), Path::new("/short/run"));
     }
 }

@@ -41,11 +41,7 @@ impl Place {
     /// Starts the server and returns when it answers.
     pub(crate) fn start(&self, options: &ClusterOptions) -> Result<Supervised> {
         self.stop_orphan()?;
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.log())
-            .context("cannot write the log")?;
+        let log = File::options().create(true).append(true).open(self.dir.log()).context("cannot write the log")?;
         let command = self.command_line(options);
         let mut server = Supervised::start(self.account, self.dir.removed_with_us(), log, command)?;
         self.wait_until_ready(&mut server)?;
@@ -78,19 +74,11 @@ impl Place {
 
     fn pg_ctl_stop(&self, mode: &str) -> Result<()> {
         let mut command = self.account.command(self.binaries.program("pg_ctl"));
-        let output = command
-            .arg("stop")
-            .args(["-w", "-m", mode, "-D"])
-            .arg(self.dir.data())
-            .output();
+        let output = command.arg("stop").args(["-w", "-m", mode, "-D"]).arg(self.dir.data()).output();
         let output = output.context("cannot run pg_ctl")?;
         // It also fails when the server has ended by itself in the meantime, which is what we want.
         let gone = output.status.success() || UnixStream::connect(self.dir.socket()).is_err();
-        ensure!(
-            gone,
-            "cannot stop the server: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        ensure!(gone, "cannot stop the server: {}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(())
     }
 
@@ -104,13 +92,8 @@ impl Place {
             "-p".into(),
             options.port.to_string().into(),
         ];
-        let ours = [("listen_addresses", "")]
-            .into_iter()
-            .chain(options.durability.settings().iter().copied());
-        let theirs = options
-            .settings
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let ours = [("listen_addresses", "")].into_iter().chain(options.durability.settings().iter().copied());
+        let theirs = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         // The last one of a name wins.
         for (name, value) in ours.chain(theirs) {
             command.extend(["-c".into(), format!("{name}={value}").into()]);
@@ -123,16 +106,9 @@ impl Place {
         let deadline = Instant::now() + START_MAX;
         while !self.is_ready() {
             if let Some(status) = server.ended()? {
-                bail!(
-                    "the server did not start ({status}):\n{}",
-                    self.dir.log_tail()
-                );
+                bail!("the server did not start ({status}):\n{}", self.dir.log_tail());
             }
-            ensure!(
-                Instant::now() < deadline,
-                "the server is not ready after {START_MAX:?}:\n{}",
-                self.dir.log_tail()
-            );
+            ensure!(Instant::now() < deadline, "the server is not ready after {START_MAX:?}:\n{}", self.dir.log_tail());
             thread::sleep(POLL);
         }
         Ok(())
@@ -144,9 +120,7 @@ impl Place {
     /// A file that a killed server left behind may say ready too, but then nobody answers on the socket.
     fn is_ready(&self) -> bool {
         let file = fs::read_to_string(self.dir.data().join("postmaster.pid")).unwrap_or_default();
-        file.lines()
-            .nth(7)
-            .is_some_and(|state| state.trim() == "ready")
+        file.lines().nth(7).is_some_and(|state| state.trim() == "ready")
             && UnixStream::connect(self.dir.socket()).is_ok()
     }
 }

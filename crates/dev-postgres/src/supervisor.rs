@@ -71,10 +71,7 @@ impl Supervised {
             .process_group(0)
             .spawn()
             .context("cannot run /bin/sh")?;
-        let pipe = shell
-            .stdin
-            .take()
-            .expect("the standard input was asked for as a pipe");
+        let pipe = shell.stdin.take().expect("the standard input was asked for as a pipe");
         Ok(Self { shell, pipe })
     }
 

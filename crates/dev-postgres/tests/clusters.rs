@@ -1,9 +1,6 @@
 //! Clusters as their callers see them. Each test runs a real server.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod common;
 
@@ -14,12 +11,7 @@ use common::{Scratch, query, shell};
 use dev_postgres::{Cluster, ClusterOptions, Durability};
 
 fn options(dir: &Path, durability: Durability) -> ClusterOptions {
-    ClusterOptions {
-        dir: dir.to_owned(),
-        durability,
-        settings: Vec::new(),
-        port: 5432,
-    }
+    ClusterOptions { dir: dir.to_owned(), durability, settings: Vec::new(), port: 5432 }
 }
 
 #[test]
@@ -117,9 +109,7 @@ fn a_server_whose_supervisor_was_killed_is_replaced() {
     let first = Cluster::start(options.clone()).unwrap();
     let pid = common::postmaster(&scratch.path().join("data"));
     let supervisor = common::parent(pid).unwrap();
-    let watcher = common::children(supervisor)
-        .find(|&child| child != pid)
-        .unwrap();
+    let watcher = common::children(supervisor).find(|&child| child != pid).unwrap();
     shell(&format!("kill -KILL {supervisor} {watcher}"));
     drop(first);
     assert!(common::is_postgres(pid), "the orphan this test is about");

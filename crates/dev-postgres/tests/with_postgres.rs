@@ -1,9 +1,6 @@
 //! The `with-postgres` program, as root and as an ordinary user.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper that fails is a test that fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod common;
 
@@ -25,18 +22,10 @@ const ASK: &str = "psql -XAtq -d \"$DATABASE_URL\" -c \"select current_database(
 
 #[test]
 fn the_command_gets_a_database_and_its_code_is_returned() {
-    let output = Command::new(PROGRAM)
-        .args(["--", "/bin/sh", "-c", &format!("{ASK}; exit 7")])
-        .output()
-        .unwrap();
+    let output = Command::new(PROGRAM).args(["--", "/bin/sh", "-c", &format!("{ASK}; exit 7")]).output().unwrap();
 
     let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(7),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(told.starts_with("falconer "), "{told}");
     assert_all_gone(&Server::parse(&told));
 }
@@ -74,10 +63,7 @@ fn an_ordinary_user_can_run_it_and_kill_it() {
     let scratch = Scratch::new("ordinary");
     let program = copy_for_everyone(scratch.path());
     let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
-        .arg(program)
-        .current_dir("/");
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]).arg(program).current_dir("/");
 
     let (mut parent, server) = spawn(command);
     let owner = common::owner(server.pid);
@@ -97,10 +83,7 @@ struct Server {
 impl Server {
     fn parse(told: &str) -> Self {
         let words: Vec<&str> = told.split_whitespace().collect();
-        Self {
-            pid: words[1].parse().unwrap(),
-            data: words.last().unwrap().into(),
-        }
+        Self { pid: words[1].parse().unwrap(), data: words.last().unwrap().into() }
     }
 }
 
@@ -114,9 +97,7 @@ fn spawn(mut program: Command) -> (Child, Server) {
         .spawn()
         .unwrap();
     let mut told = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut told)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut told).unwrap();
     (child, Server::parse(&told))
 }
 
@@ -125,12 +106,7 @@ fn is_gone(server: &Server) -> bool {
 }
 
 fn assert_all_gone(server: &Server) {
-    assert!(
-        is_gone(server),
-        "postgres {} or {} is still there",
-        server.pid,
-        server.data.display()
-    );
+    assert!(is_gone(server), "postgres {} or {} is still there", server.pid, server.data.display());
 }
 
 fn wait_until(what: &str, reached: impl Fn() -> bool) {

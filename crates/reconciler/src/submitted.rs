@@ -30,7 +30,7 @@ pub(crate) async fn look(
         return finding;
     }
     match reconciler.fal.status(endpoint, &request_id.0).await {
-        StatusOutcome::Completed { .. } => result(reconciler, due, endpoint, request_id).await,
+        StatusOutcome::Completed { error } => result(reconciler, due, endpoint, request_id, error.is_some()).await,
         StatusOutcome::InQueue { .. } | StatusOutcome::InProgress if due.now >= due.abandon_at => Finding {
             name: "never_ended",
             news: AttemptNews {
@@ -74,7 +74,15 @@ async fn cancel(
     }
 }
 
-async fn result(reconciler: &Reconciler, due: &DueLook, endpoint: &EndpointId, request_id: &RequestId) -> Finding {
+/// Fetches the result. `said_error` tells whether the status spoke of an error of fal's machinery: a 5xx of that kind of
+/// which the status knows nothing is trouble at fal's door, and would have us pay for the run again.
+async fn result(
+    reconciler: &Reconciler,
+    due: &DueLook,
+    endpoint: &EndpointId,
+    request_id: &RequestId,
+    said_error: bool,
+) -> Finding {
     match reconciler.fal.result(endpoint, &request_id.0).await {
         ResultOutcome::Ok { body, billable_units } => Finding {
             name: "result",
@@ -93,6 +101,11 @@ async fn result(reconciler: &Reconciler, due: &DueLook, endpoint: &EndpointId, r
             };
             Finding { name: "canceled", news: evidence(due, Some(event), Source::Poll) }
         }
+        ResultOutcome::ModelError {
+            status: 500..,
+            class: ErrorClass::Infrastructure | ErrorClass::TimeoutStart,
+            ..
+        } if !said_error => again(due, "unavailable", OUTAGE_WAIT),
         ResultOutcome::ModelError { class, message, charged, billable_units, .. } => {
             let failure = Failure { class, charged: said(charged) };
             Finding {
@@ -129,7 +142,7 @@ async fn not_found(reconciler: &Reconciler, due: &DueLook, endpoint: &EndpointId
     if due.now - since < chrono::TimeDelta::from_std(reconciler.settings.unknown_grace).unwrap_or_default() {
         return again(due, "not_visible_yet", reconciler.pace(due));
     }
-    match result(reconciler, due, endpoint, request_id).await {
+    match result(reconciler, due, endpoint, request_id, false).await {
         found if found.name == "not_ready" => gone(due, request_id),
         found => found,
     }

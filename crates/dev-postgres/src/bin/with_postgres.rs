@@ -33,10 +33,7 @@ fn run() -> Result<ExitCode> {
     let cluster = arguments.start_cluster()?;
     cluster.create_database("falconer")?;
     let mut command = Command::new(&arguments.program);
-    let child = command
-        .args(&arguments.rest)
-        .env("DATABASE_URL", cluster.url("falconer"))
-        .spawn();
+    let child = command.args(&arguments.rest).env("DATABASE_URL", cluster.url("falconer")).spawn();
     let mut child = child.with_context(|| format!("cannot run {}", arguments.program.display()))?;
     pass_signals_on(signals, &child);
     let status = child.wait().context("cannot wait for the command")?;
@@ -63,23 +60,13 @@ impl Arguments {
                 _ => bail!("{USAGE}"),
             }
         }
-        Ok(Self {
-            dir,
-            durability,
-            program: given.next().context(USAGE)?,
-            rest: given.collect(),
-        })
+        Ok(Self { dir, durability, program: given.next().context(USAGE)?, rest: given.collect() })
     }
 
     fn start_cluster(&self) -> Result<Cluster> {
         let mut settings = vec![("max_connections".to_owned(), "300".to_owned())];
         if let Some(dir) = self.dir.clone() {
-            return Cluster::start(ClusterOptions {
-                dir,
-                durability: self.durability,
-                settings,
-                port: 5432,
-            });
+            return Cluster::start(ClusterOptions { dir, durability: self.durability, settings, port: 5432 });
         }
         if self.durability == Durability::Durable {
             // The directory is thrown away all the same; what counts is that commits cost what they cost.
@@ -98,17 +85,13 @@ fn pass_signals_on(mut signals: Signals, child: &Child) {
     thread::spawn(move || {
         for _ in signals.forever().filter(|&signal| signal == SIGTERM) {
             // A command that has just ended is no longer there to be told.
-            let _ = Command::new("/bin/sh")
-                .args(["-c", "kill -s TERM \"$1\"", "sh", &pid])
-                .status();
+            let _ = Command::new("/bin/sh").args(["-c", "kill -s TERM \"$1\"", "sh", &pid]).status();
         }
     });
 }
 
 /// Returns the command's own code, or as shells do 128 and the signal's number.
 fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -1,10 +1,6 @@
 //! What the tests share: a directory of their own, and questions to the system and the server.
 
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test binary uses its own part of this"
-)]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses its own part of this")]
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,8 +15,7 @@ pub(crate) struct Scratch(PathBuf);
 impl Scratch {
     pub(crate) fn new(name: &str) -> Self {
         // Not below the repository: as root the server runs as a user who may not be let in there.
-        let path =
-            Path::new("/tmp").join(format!("falconer-pg-test-{}-{name}", std::process::id()));
+        let path = Path::new("/tmp").join(format!("falconer-pg-test-{}-{name}", std::process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
     }
@@ -39,15 +34,7 @@ impl Drop for Scratch {
 /// Runs one statement and returns what it prints.
 pub(crate) fn query(cluster: &Cluster, database: &str, statement: &str) -> String {
     let mut psql = Command::new(cluster.binaries().program("psql"));
-    psql.args([
-        "-XAtq",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-d",
-        &cluster.url(database),
-        "-c",
-        statement,
-    ]);
+    psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &cluster.url(database), "-c", statement]);
     stdout(&mut psql)
 }
 
@@ -70,22 +57,14 @@ pub(crate) fn is_postgres(pid: u32) -> bool {
 
 /// Returns the user id that a process runs as.
 pub(crate) fn owner(pid: u32) -> String {
-    fs::metadata(format!("/proc/{pid}"))
-        .unwrap()
-        .uid()
-        .to_string()
+    fs::metadata(format!("/proc/{pid}")).unwrap().uid().to_string()
 }
 
 /// Returns the pid of a process' parent.
 pub(crate) fn parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // After the name, which ends with the last parenthesis, come the state and the parent (proc(5)).
-    stat.rsplit(')')
-        .next()?
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
+    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Lists the pids of a process' children.
@@ -98,10 +77,6 @@ pub(crate) fn children(pid: u32) -> impl Iterator<Item = u32> {
 
 fn stdout(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
