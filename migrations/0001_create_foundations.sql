@@ -45,7 +45,7 @@ create table falconer.credentials (
     name text not null unique,
     slots integer not null default 2 check (slots between 1 and 100000),
     user_id text,
-    user_id_source text check (user_id_source in ('configured', 'learnt')),
+    user_id_source text check (user_id_source in ('configured', 'learnt', 'repinned')),
     seen_user_id text,
     seen_count integer not null default 0,
     created_at timestamptz not null,

@@ -45,7 +45,8 @@ create table falconer.jobs (
     constraint error_iff_failed check ((state = 'failed') = (error_class is not null))
 ) partition by range (id);
 
-create index jobs_ready on falconer.jobs (lane_id, claim_key) where state = 'queued';
+-- `run_at` stands in it so that jobs in back-off are passed over without reading their rows.
+create index jobs_ready on falconer.jobs (lane_id, claim_key, run_at) where state = 'queued';
 create index jobs_scheduled on falconer.jobs (run_at) where state = 'scheduled';
 create index jobs_useful on falconer.jobs (useful_until)
     where useful_until is not null and state in ('scheduled', 'held', 'queued');

@@ -63,7 +63,7 @@ const SQL: [&str; 9] = [
 /// The only files that change a row of a job or an attempt which is there: the claim, settling, and the looks, which move
 /// nothing but the time of the next one.
 const WRITERS: [&str; 3] =
-    ["crates/store/src/claim.sql", "crates/store/src/looks.rs", "crates/store/src/settle/write/rows.rs"];
+    ["crates/store/src/claim.sql", "crates/store/src/looks.rs", "crates/store/src/settle/write/rows.sql"];
 
 #[test]
 fn crates_import_only_what_lies_below_them() {

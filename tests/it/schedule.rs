@@ -8,7 +8,7 @@ use testkit::World;
 /// An instant of the database's clock.
 async fn at(world: &World, ahead: &str) -> String {
     let query = "select to_char((falconer.now() + $1::interval) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
-    sqlx::query_scalar(query).bind(ahead).fetch_one(world.db()).await.unwrap()
+    sqlx::query_scalar(query).bind(ahead).fetch_one(world.db()).await.expect("the database answers")
 }
 
 #[tokio::test(flavor = "multi_thread")]

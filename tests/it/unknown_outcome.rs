@@ -16,7 +16,7 @@ async fn wait_unknown(world: &World, id: JobId) {
 
 async fn bound_by(world: &World, id: JobId) -> Vec<Option<String>> {
     let query = "select bound_by from falconer.attempts where job_id = $1 order by number";
-    sqlx::query_scalar(query).bind(id).fetch_all(world.db()).await.unwrap()
+    sqlx::query_scalar(query).bind(id).fetch_all(world.db()).await.expect("the database answers")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use std::{
 };
 use store::{
     callbacks::Reader,
-    keys::{self, Area, Authenticated, KeySecret, Level, Scopes},
+    keys::{self, Authenticated, KeySecret, Scope, Scopes},
 };
 use tokio::time::Instant;
 
@@ -40,8 +40,8 @@ type Checked = HashMap<[u8; 32], (Authenticated, Instant)>;
 
 impl Caller {
     /// Refuses a caller whose key does not allow this.
-    pub fn must(&self, area: Area, level: Level) -> Result<(), Problem> {
-        if self.scopes.allow(area, level) { Ok(()) } else { Err(ProblemKind::InsufficientScope.into()) }
+    pub fn must(&self, scope: Scope) -> Result<(), Problem> {
+        if self.scopes.allow(scope) { Ok(()) } else { Err(ProblemKind::InsufficientScope.into()) }
     }
 
     /// Whose callbacks the caller may see.

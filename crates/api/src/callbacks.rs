@@ -16,7 +16,7 @@ use receiver::reprocess::{ReprocessError, StoredCallback as Again};
 use serde::Serialize;
 use store::{
     callbacks::{self, CallbackFilter, CallbackView, StoredCallback},
-    keys::{Area, Level},
+    keys::Scope,
 };
 
 const DISPOSITIONS: [&str; 4] = ["applied", "duplicate", "kept", "rejected"];
@@ -71,7 +71,7 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<PageJson<CallbackJson>>, Problem> {
-    caller.must(Area::Callbacks, Level::Read)?;
+    caller.must(Scope::Read)?;
     let mut query = Query::parse(raw.as_deref());
     let paging = query.paging();
     let filter = CallbackFilter {
@@ -99,7 +99,7 @@ pub(crate) async fn get(
     caller: Caller,
     CallbackPath(id): CallbackPath,
 ) -> Result<Json<CallbackJson>, Problem> {
-    caller.must(Area::Callbacks, Level::Read)?;
+    caller.must(Scope::Read)?;
     Ok(Json(find(&api, &caller, id).await?.view.into()))
 }
 
@@ -109,7 +109,7 @@ pub(crate) async fn raw(
     caller: Caller,
     CallbackPath(id): CallbackPath,
 ) -> Result<Response, Problem> {
-    caller.must(Area::Callbacks, Level::Read)?;
+    caller.must(Scope::Read)?;
     let body = find(&api, &caller, id).await?.body.ok_or(ProblemKind::BytesNotKept)?;
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Ok((headers, body).into_response())
@@ -121,7 +121,7 @@ pub(crate) async fn verify(
     caller: Caller,
     CallbackPath(id): CallbackPath,
 ) -> Result<Json<Verified>, Problem> {
-    caller.must(Area::Callbacks, Level::Read)?;
+    caller.must(Scope::Read)?;
     let stored = find(&api, &caller, id).await?;
     let mut checks = Checks {
         bytes_kept: stored.body.is_some(),
@@ -151,7 +151,7 @@ pub(crate) async fn reprocess(
     caller: Caller,
     CallbackPath(id): CallbackPath,
 ) -> Result<Json<CallbackJson>, Problem> {
-    caller.must(Area::Callbacks, Level::Write)?;
+    caller.must(Scope::Operate)?;
     let stored = find(&api, &caller, id).await?;
     if stored.body.is_none() {
         return Err(ProblemKind::BytesNotKept.into());

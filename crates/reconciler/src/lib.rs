@@ -1,7 +1,7 @@
 //! What never came back: asks fal about attempts whose callback is missing, resolves the unknown ones, and ends what has
 //! run out of time.
 //!
-//! The database says which attempts are due ([`queue`]); [`look`] decides what to ask; [`submitted`] and [`unknown`] ask;
+//! The database says which attempts are due (`queue`); `look` decides what to ask; `submitted` and `unknown` ask;
 //! everything ends in `store::settle`, like callbacks do. Looking is level-triggered: a look needs no knowledge of why it
 //! was asked for, and a missed one comes again.
 

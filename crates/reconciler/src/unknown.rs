@@ -60,11 +60,17 @@ pub(crate) async fn look(
     again(due, "still_unknown", wait)
 }
 
-/// Looks at an unknown attempt grow apart, since what is not found soon is found by its callback or not for long.
+/// Looks at an unknown attempt come steadily until fal's history must have caught up, and then grow apart, since what is
+/// not found by then is found by its callback or not for long.
 fn wait(due: &DueLook, reconciler: &Reconciler) -> Duration {
-    let grown = reconciler.settings.poll_max.mul_f64(1.3f64.powi(i32::try_from(due.looks.min(12)).unwrap_or(12)));
-    let early = reconciler.settings.poll_max.min(reconciler.settings.history_after / 2 + Duration::from_secs(1));
-    if due.looks < 6 { early } else { grown.min(Duration::from_mins(5)) }
+    let settings = &reconciler.settings;
+    let steady = settings.poll_max.min(settings.history_after / 2 + Duration::from_secs(1));
+    let caught_up = TimeDelta::from_std(settings.history_after + settings.history_lag).unwrap_or(TimeDelta::MAX);
+    if due.now - due.claimed_at < caught_up {
+        return steady;
+    }
+    let grown = steady.mul_f64(1.3f64.powi(i32::try_from(due.looks.min(20)).unwrap_or(20)));
+    grown.min(Duration::from_mins(5))
 }
 
 /// Whether fal answers for this request with our key: then it is our account's, whoever told us of it.

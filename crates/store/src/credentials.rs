@@ -28,14 +28,15 @@ pub async fn list(store: &Store) -> Result<Vec<Credential>> {
     Ok(rows)
 }
 
-/// Writes what the configuration says of a credential. A user id that was learnt stays unless one is configured.
+/// Writes what the configuration says of a credential. A user id that was learnt or repinned stays unless one
+/// is configured.
 pub async fn configure(store: &Store, id: CredentialId, slots: u32, user_id: Option<&str>) -> Result<()> {
     sqlx::query!(
         "update falconer.credentials
          set slots = $2,
-             user_id = coalesce($3, case when user_id_source = 'learnt' then user_id end),
+             user_id = coalesce($3, case when user_id_source <> 'configured' then user_id end),
              user_id_source = case when $3::text is not null then 'configured'
-                                   when user_id_source = 'learnt' then 'learnt' end
+                                   when user_id_source <> 'configured' then user_id_source end
          where id = $1",
         id.0,
         i32::try_from(slots).unwrap_or(i32::MAX),
@@ -50,7 +51,7 @@ pub async fn configure(store: &Store, id: CredentialId, slots: u32, user_id: Opt
 pub async fn repin(store: &Store, id: CredentialId, user_id: Option<&str>) -> Result<bool> {
     let done = sqlx::query!(
         "update falconer.credentials set user_id = $2, seen_user_id = null, seen_count = 0,
-             user_id_source = case when $2::text is not null then 'configured' end
+             user_id_source = case when $2::text is not null then 'repinned' end
          where id = $1",
         id.0,
         user_id,

@@ -22,8 +22,8 @@ pub enum Error {
     #[error("the store is shutting down")]
     Stopping,
     /// The batch that held this item failed; the cause was logged once, where it happened.
-    #[error("the batch failed: {0}")]
-    Batch(std::sync::Arc<Error>),
+    #[error("the batch failed")]
+    Batch(#[source] std::sync::Arc<Error>),
     #[error("the database refused the statement")]
     Other(#[source] sqlx::Error),
 }

@@ -12,6 +12,10 @@ use std::{
 
 /// Samples that each process keeps of each model.
 const WINDOW: usize = 512;
+/// Share of missed callbacks from which looks come earlier.
+const MANY_MISSED: f64 = 0.1;
+/// Weight of the newest success in the moving average.
+const MEMORY: f64 = 0.03;
 /// Samples below which nothing is said of a model.
 const SAMPLES_MIN: usize = 5;
 
@@ -33,6 +37,8 @@ pub struct ModelStats {
 struct Inner {
     windows: HashMap<String, Window>,
     known: HashMap<String, Latency>,
+    /// Share of recent successes that a look found, as a moving average: callbacks that are lost or late.
+    missed: f64,
 }
 
 #[derive(Debug, Default)]
@@ -48,13 +54,33 @@ impl ModelStats {
         self.lock().known.get(model).copied()
     }
 
-    /// Notes how many milliseconds single runs took.
+    /// When to look first at a run that was just submitted; nothing where the model's latency is not known.
+    ///
+    /// A callback that has not come by the 95th percentile is probably lost. Where many are, a run whose callback is lost
+    /// holds its place until it is looked at, so looks come halfway between the median and that.
+    pub fn first_look(&self, model: &str) -> Option<Duration> {
+        let inner = self.lock();
+        let latency = inner.known.get(model)?;
+        let early = inner.missed > MANY_MISSED;
+        Some(if early { latency.p50 + latency.p95.saturating_sub(latency.p50) / 2 } else { latency.p95 })
+    }
+
+    /// Notes successes that a look found before their callback came.
+    pub fn note_found_by_look(&self, count: usize) {
+        if count > 0 {
+            let mut inner = self.lock();
+            (0..count).for_each(|_| inner.missed += (1.0 - inner.missed) * MEMORY);
+        }
+    }
+
+    /// Notes how many milliseconds single runs took, from our submit to fal's callback.
     pub fn note(&self, latencies: &[(String, u64)]) {
         if latencies.is_empty() {
             return;
         }
         let mut inner = self.lock();
         for (model, ms) in latencies {
+            inner.missed -= inner.missed * MEMORY;
             let window = inner.windows.entry(model.clone()).or_default();
             if window.samples.len() == WINDOW {
                 window.samples.pop_front();

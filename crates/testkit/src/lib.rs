@@ -9,13 +9,15 @@
 
 mod database;
 pub mod invariants;
+mod own_postgres;
 mod ports;
 mod server;
 pub mod truth;
 pub mod wait;
 mod world;
 
-pub use database::{Database, OwnPostgres};
+pub use database::Database;
+pub use own_postgres::OwnPostgres;
 pub use server::Server;
 pub use world::{
     Answer, CALLBACK_SECRET, CallbackId, JobId, World, WorldBuilder, error_body, http_client, ok_body, quick_runs,

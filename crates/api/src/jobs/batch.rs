@@ -16,7 +16,7 @@ use std::{collections::HashMap, convert::Infallible};
 use store::{
     accept::{Accepted, Answer, Idempotency},
     jobs::{self, JobView},
-    keys::{Area, Level},
+    keys::Scope,
 };
 use submitter::JobRequest;
 
@@ -35,7 +35,7 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    caller.must(Area::Jobs, Level::Write)?;
+    caller.must(Scope::Submit)?;
     let body = body::read(body, api.limits.batch_bytes_max, api.limits.body_timeout).await?;
     let key = idempotency::read(&headers, ROUTE, &body)?;
     let items = split(&body)?;
@@ -68,9 +68,10 @@ async fn lines_of(api: &ApiState, caller: &Caller, key: Option<&Idempotency>, pa
     let accepted = join_all(part.iter().map(|(index, item)| accept(api, caller, key, *index, item))).await;
     let unseen_ids: Vec<JobId> =
         accepted.iter().flatten().filter(|made| made.view.is_none()).map(|made| made.accepted.job()).collect();
-    let seen = match unseen_ids.is_empty() {
-        true => Ok(Vec::new()),
-        false => jobs::views(&api.store, Some(caller.project), &unseen_ids).await,
+    let seen = if unseen_ids.is_empty() {
+        Ok(Vec::new())
+    } else {
+        jobs::views(&api.store, Some(caller.project), &unseen_ids).await
     };
     let (views, unseen): (HashMap<JobId, JobView>, Option<Problem>) = match seen {
         Ok(views) => (views.into_iter().map(|view| (view.id, view)).collect(), None),

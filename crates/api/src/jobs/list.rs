@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use store::{
     jobs::{self, JobFilter},
-    keys::{Area, Level},
+    keys::Scope,
 };
 
 const STATES: [&str; 7] = ["scheduled", "held", "queued", "running", "succeeded", "failed", "canceled"];
@@ -32,7 +32,7 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<PageJson<JobJson>>, Problem> {
-    caller.must(Area::Jobs, Level::Read)?;
+    caller.must(Scope::Read)?;
     let mut query = Query::parse(raw.as_deref());
     let paging = query.paging();
     let request_id = query.text("request_id");

@@ -14,7 +14,7 @@ use serde_json::json;
 use std::time::Duration;
 use store::{
     jobs::{self, JobResult},
-    keys::{Area, Level},
+    keys::Scope,
 };
 
 const WAIT_DEFAULT: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ pub(crate) async fn get(
     caller: Caller,
     JobPath(id): JobPath,
 ) -> Result<Json<JobJson>, Problem> {
-    caller.must(Area::Jobs, Level::Read)?;
+    caller.must(Scope::Read)?;
     let job = jobs::get(&api.store, Some(caller.project), id).await?.ok_or(ProblemKind::JobNotFound)?;
     Ok(Json(job.into()))
 }
@@ -54,7 +54,7 @@ pub(crate) async fn result(
     caller: Caller,
     JobPath(id): JobPath,
 ) -> Result<Response, Problem> {
-    caller.must(Area::Jobs, Level::Read)?;
+    caller.must(Scope::Read)?;
     match jobs::result(&api.store, Some(caller.project), id).await? {
         JobResult::Found(body) => {
             let headers = [(header::CONTENT_TYPE, "application/json"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
@@ -76,7 +76,7 @@ pub(crate) async fn timeline(
     caller: Caller,
     JobPath(id): JobPath,
 ) -> Result<Json<TimelineJson>, Problem> {
-    caller.must(Area::Jobs, Level::Read)?;
+    caller.must(Scope::Read)?;
     let entries = jobs::timeline(&api.store, Some(caller.project), id).await?.ok_or(ProblemKind::JobNotFound)?;
     let items = entries.into_iter().map(|entry| EntryJson {
         at: entry.at,
@@ -97,7 +97,7 @@ pub(crate) async fn wait(
     JobPath(id): JobPath,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<JobJson>, Problem> {
-    caller.must(Area::Jobs, Level::Read)?;
+    caller.must(Scope::Read)?;
     let mut query = Query::parse(raw.as_deref());
     let timeout = query.duration("timeout").unwrap_or(WAIT_DEFAULT).min(api.limits.wait_max);
     query.finish()?;

@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use serde_json::{json, value::RawValue};
 use store::{
     jobs::{self, JobInput, RefetchSource, Refetched},
-    keys::{Area, Level},
+    keys::Scope,
 };
 use submitter::JobRequest;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ pub(crate) async fn refetch(
     caller: Caller,
     JobPath(id): JobPath,
 ) -> Result<(StatusCode, Json<JobJson>), Problem> {
-    caller.must(Area::Jobs, Level::Write)?;
+    caller.must(Scope::Operate)?;
     let source = jobs::refetch_source(&api.store, Some(caller.project), id).await?.ok_or(ProblemKind::JobNotFound)?;
     let holder = match (source.state.as_str(), source.refetched_as) {
         ("succeeded", _) if source.has_result => id,
@@ -46,7 +46,7 @@ pub(crate) async fn regenerate(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
-    caller.must(Area::Jobs, Level::Write)?;
+    caller.must(Scope::Submit)?;
     let idempotency = idempotency::read(&headers, &format!("POST /v1/jobs/{id}/regenerate"), &body)?;
     let source = jobs::input(&api.store, Some(caller.project), id).await?.ok_or(ProblemKind::JobNotFound)?;
     let mut members = Members::parse(&body)?;

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use store::{
     accept::{Accepted, Answer},
     jobs,
-    keys::{Area, Level},
+    keys::Scope,
 };
 use submitter::JobRequest;
 
@@ -22,7 +22,7 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
-    caller.must(Area::Jobs, Level::Write)?;
+    caller.must(Scope::Submit)?;
     let idempotency = idempotency::read(&headers, "POST /v1/jobs", &body)?;
     let request = JobRequest::parse(&body)?;
     let made = api.intake.accept(caller.project, request, idempotency).await?;

@@ -7,7 +7,7 @@ use domain::JobEvent;
 use http::StatusCode;
 use store::{
     jobs,
-    keys::{Area, Level},
+    keys::Scope,
     settle::{JobNews, JobOutcome},
 };
 
@@ -17,7 +17,7 @@ pub(crate) async fn cancel(
     caller: Caller,
     JobPath(id): JobPath,
 ) -> Result<(StatusCode, Json<JobJson>), Problem> {
-    caller.must(Area::Jobs, Level::Write)?;
+    caller.must(Scope::Operate)?;
     let wish = JobNews { job: id, project: Some(caller.project), event: JobEvent::CancelRequested };
     match api.settler.job(wish).await? {
         JobOutcome::NotFound => return Err(ProblemKind::JobNotFound.into()),

@@ -67,7 +67,7 @@ async fn a_revoked_key_is_cut_off_within_five_seconds(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_scope_opens_no_more_than_it_says(pool: PgPool) {
     let world = World::start(&pool).await;
-    let reading = world.key_of("default", Scopes::new(["jobs:read".parse().unwrap()]), 2).await;
+    let reading = world.key_of("default", Scopes::new(["read".parse().unwrap()]), 2).await;
     assert_eq!(world.send_as(&reading, "GET", "/v1/jobs", &[], Body::empty()).await.status, StatusCode::OK);
     for (method, path) in [("POST", "/v1/jobs"), ("POST", "/v1/jobs/batch"), ("GET", "/v1/callbacks")] {
         let answer = world.send_as(&reading, method, path, &[], Body::empty()).await;

@@ -50,7 +50,7 @@ pub(crate) struct CreateArgs {
     /// What tells the key from others
     #[arg(long, default_value = "made by falconer keys create", value_name = "TEXT")]
     name: String,
-    /// What it allows: admin, read, write, jobs:read, jobs:write, callbacks:read, callbacks:write [default: write]
+    /// What it allows: submit, read, operate, money, admin [default: all but admin]
     #[arg(long = "scope", value_delimiter = ',', value_name = "SCOPE,…")]
     scopes: Vec<Scope>,
     /// When it ends to count, from now on

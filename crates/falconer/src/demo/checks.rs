@@ -148,7 +148,7 @@ fn every_end_is_fals(evidence: &Evidence, index: &Index<'_>) -> Check {
 fn every_result_is_fals(evidence: &Evidence, index: &Index<'_>) -> Check {
     let succeeded = evidence.jobs.iter().filter(|job| job.state == "succeeded");
     Check::each("every result is fal's, byte for byte (SHA-256)", succeeded, |job| {
-        let Some(stored) = job.result_sha256.as_deref().map(crate::dev::hex) else {
+        let Some(stored) = job.result_sha256.as_deref().map(hex::encode) else {
             return Some(format!("job {} succeeded without a result", job.id));
         };
         let request = index.request_of(job)?;

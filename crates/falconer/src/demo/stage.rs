@@ -76,7 +76,7 @@ impl Stage {
             ("server.metrics_addr".to_owned(), metrics.to_string().into()),
             ("fal.slots".to_owned(), args.slots.into()),
             ("reconciler.history_after".to_owned(), HISTORY_AFTER.into()),
-            ("database.url".to_owned(), cluster::database(&cluster, &files.database).await?.into()),
+            ("database.url".to_owned(), cluster::database(&cluster, &files.database)?.into()),
         ]);
         let config = configure(file, &overrides)?;
         dev::migrate(&config).await?;
@@ -151,7 +151,7 @@ fn configure(file: Option<PathBuf>, overrides: &Overrides) -> Result<Config> {
     let mut config = config::load(file, overrides)?;
     config.server.public_url = None;
     config.fal.user_id = None;
-    config.secrets.master = Some(SecretString::from(dev::hex(&random::bytes::<32>())));
+    config.secrets.master = Some(SecretString::from(hex::encode(random::bytes::<32>())));
     config.secrets.fal_key = None;
     config.secrets.allow_unsafe_durability = false;
     Ok(config)

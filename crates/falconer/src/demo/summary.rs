@@ -129,17 +129,19 @@ fn lateness(account: &Account) -> String {
         (Some(half), Some(most)) => {
             format!("after fal's end: median {:.2} s, p99 {:.2} s", seconds(half), seconds(most))
         }
+        _ if account.by_look > 0 => "each of them unknown for a while, see below".to_owned(),
         _ => "no callback was missed".to_owned(),
     }
 }
 
 fn classes(account: &Account) -> String {
-    or_none(account.failed.iter().map(|(class, count)| format!("{count} {class}")).collect())
+    let classes: Vec<String> = account.failed.iter().map(|(class, count)| format!("{count} {class}")).collect();
+    or_none(&classes)
 }
 
 fn doubts(account: &Account) -> String {
     let ways = account.resolved().into_iter().map(|(resolved, count)| format!("{count} by {}", resolved.words()));
-    or_none(ways.collect())
+    or_none(&ways.collect::<Vec<_>>())
 }
 
 fn tries(account: &Account) -> String {
@@ -167,12 +169,12 @@ fn busy(occupancy: Option<&Occupancy>) -> String {
 
 fn used(occupancy: Option<&Occupancy>) -> String {
     occupancy.map_or_else(
-        || "there were never more jobs than slots".to_owned(),
+        || "no job was seen waiting for one".to_owned(),
         |use_| format!("of {}, while jobs were waiting ({:.1} s)", use_.slots, use_.elapsed_seconds),
     )
 }
 
-fn or_none(parts: Vec<String>) -> String {
+fn or_none(parts: &[String]) -> String {
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 

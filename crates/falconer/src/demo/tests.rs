@@ -86,7 +86,7 @@ fn run(request_id: &str, token: &str) -> RequestView {
         billable_units: Some(1.into()),
         cost: Some(1.into()),
         result_sha256: Some("another".to_owned()),
-        payload_sha256: Some(crate::dev::hex(&SHA256)),
+        payload_sha256: Some(hex::encode(SHA256)),
         faults: Vec::new(),
         looks: 0,
     }

@@ -8,11 +8,13 @@ use std::fmt::Write as _;
 pub(super) fn text(config: &Config, state: &StateDir, key: &KeptKey, simulated: bool, private: bool) -> String {
     let server = &config.server;
     let mut text = String::new();
-    let fal = if simulated {
-        format!("{} (simulated: nothing is generated, nothing is paid)", config.fal.queue_url)
-    } else {
-        format!("{} (jobs cost money)", config.fal.queue_url)
+    let genuine = config.fal.queue_url.host_str().is_some_and(|host| host.ends_with("fal.run"));
+    let note = match (simulated, genuine) {
+        (true, _) => "simulated: nothing is generated, nothing is paid",
+        (false, true) => "the real one: jobs cost money",
+        (false, false) => "as fal.queue_url says",
     };
+    let fal = format!("{} ({note})", config.fal.queue_url);
     let database =
         if private { format!("private, in {}", state.path().display()) } else { "DATABASE_URL's".to_owned() };
     let made = if key.made { "made just now for the project default" } else { "for the project default" };

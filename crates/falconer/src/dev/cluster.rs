@@ -23,7 +23,7 @@ pub(crate) async fn start_passing() -> Result<Cluster> {
 }
 
 /// Creates a database unless it is there, and says where it is.
-pub(crate) async fn database(cluster: &Cluster, name: &str) -> Result<String> {
+pub(crate) fn database(cluster: &Cluster, name: &str) -> Result<String> {
     // The call lasts as long as one `create database`, before anything else runs in this process.
     tokio::task::block_in_place(|| cluster.create_database(name))?;
     Ok(cluster.url(name))

@@ -54,7 +54,7 @@ impl DevArgs {
             Some(_) => None,
             None => Some(start_cluster(&state).await?),
         };
-        let config = configure(file, &state, simulated.as_ref(), cluster.as_ref()).await?;
+        let config = configure(file, &state, simulated.as_ref(), cluster.as_ref())?;
         let outcome = run_until_told(config, &state, simulated.is_some(), cluster.is_some()).await;
         if let Some(simulator) = simulated {
             simulator.shutdown().await;
@@ -99,7 +99,7 @@ async fn start_cluster(state: &StateDir) -> Result<Cluster> {
 }
 
 /// The settings as they were asked for, with what runs in this process in their place.
-async fn configure(
+fn configure(
     file: Option<PathBuf>,
     state: &StateDir,
     simulator: Option<&Simulator>,
@@ -111,11 +111,11 @@ async fn configure(
     }
     if let Some(cluster) = cluster {
         let name = if simulator.is_some() { "falconer_simulated" } else { "falconer" };
-        overrides.insert("database.url".to_owned(), cluster::database(cluster, name).await?.into());
+        overrides.insert("database.url".to_owned(), cluster::database(cluster, name)?.into());
     }
     let mut config = config::load(file, &overrides)?;
     if config.secrets.master.is_none() {
-        let secret = state.keep(SECRET_FILE, || hex(&random::bytes::<32>()))?;
+        let secret = state.keep(SECRET_FILE, || hex::encode(random::bytes::<32>()))?;
         config.secrets.master = Some(SecretString::from(secret));
     }
     Ok(config)
@@ -125,9 +125,4 @@ async fn configure(
 pub(crate) async fn migrate(config: &Config) -> Result<()> {
     let mut connection = serve::connect(config).await?;
     store::migrate::run(&mut connection).await.context("failed to migrate")
-}
-
-/// Writes bytes as text, so that they can stand in a file and in an environment.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

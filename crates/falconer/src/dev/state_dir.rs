@@ -64,9 +64,9 @@ impl StateDir {
         if let Some(kept) = self.read(name)? {
             return Ok(kept);
         }
-        let made = make();
-        self.write(name, &made)?;
-        Ok(made)
+        let fresh = make();
+        self.write(name, &fresh)?;
+        Ok(fresh)
     }
 }
 

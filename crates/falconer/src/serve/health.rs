@@ -1,7 +1,7 @@
 //! Metrics and health, on a listener of their own.
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use store::{Store, migrate::SchemaState};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -9,9 +9,16 @@ use tokio_util::sync::CancellationToken;
 /// Seconds at which durations are counted.
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
+/// Items of a batch at which they are counted.
+const ITEM_BUCKETS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
+
 /// Starts collecting. Falls back to a recorder that nobody reads where one is installed already.
 pub(crate) fn install_metrics() -> PrometheusHandle {
-    let builder = || PrometheusBuilder::new().set_buckets(&BUCKETS).expect("the list of buckets is not empty");
+    let builder = || {
+        let seconds = PrometheusBuilder::new().set_buckets(&BUCKETS).expect("the list of buckets is not empty");
+        let items = Matcher::Full("falconer_batch_items".to_owned());
+        seconds.set_buckets_for_metric(items, &ITEM_BUCKETS).expect("the list of buckets is not empty")
+    };
     builder().install_recorder().unwrap_or_else(|_| builder().build_recorder().handle())
 }
 

@@ -1,6 +1,6 @@
 //! Jobs as callers see them: one job with all that is told of it, lists, results, histories, and the wait for an end.
 //!
-//! Everything here reads, but for [`refetch`], which records a result that was lost. How jobs come in is
+//! Everything here reads, but for `refetch`, which records a result that was lost. How jobs come in is
 //! [`crate::accept`], how they change is [`crate::settle`].
 
 mod list;

@@ -71,7 +71,8 @@ async fn a_job_says_why_it_waits(pool: PgPool) {
         cause: "locked".to_owned(),
         pause: Duration::from_mins(1),
     };
-    crate::circuits::open(&mut pool.acquire().await.unwrap(), &[trouble]).await.unwrap();
+    let opening = crate::circuits::Opening { trouble, asked: Duration::ZERO };
+    crate::circuits::open(&mut pool.acquire().await.unwrap(), &[opening]).await.unwrap();
     let job = seen(&store, id).await;
     assert_eq!(reason(&job), Some("circuit_open"));
     assert!(job.waiting.unwrap().expected_start_at.is_some());

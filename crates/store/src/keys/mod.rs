@@ -5,7 +5,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use scope::{Area, Level, Scope, Scopes, UnknownScope};
+pub use scope::{Scope, Scopes, UnknownScope};
 pub use secret::{KeySecret, MalformedSecret};
 
 use crate::{Store, error::Result};

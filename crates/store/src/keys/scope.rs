@@ -2,28 +2,18 @@
 
 use std::{fmt, str::FromStr};
 
-/// One permission: `admin`, `read`, `write`, or `read` and `write` of one area, such as `jobs:read`. Writing includes
-/// reading.
+/// One permission. The names are part of the outside contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Scope {
-    /// Nothing where it holds for all areas.
-    pub area: Option<Area>,
-    pub level: Level,
-}
-
-/// What a permission is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Area {
-    Jobs,
-    Callbacks,
-}
-
-/// How far a permission goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum Scope {
+    /// Make jobs, also out of earlier ones.
+    Submit,
+    /// See jobs, results and callbacks of the project.
     Read,
-    Write,
-    /// Also what belongs to no project.
+    /// Cancel, fetch again, process again.
+    Operate,
+    /// See and change budgets and spend.
+    Money,
+    /// Everything, also what belongs to no project.
     Admin,
 }
 
@@ -33,8 +23,23 @@ pub struct Scopes(Vec<Scope>);
 
 /// The text names no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown scope `{0}`: must be admin, read, write, jobs:read, jobs:write, callbacks:read or callbacks:write")]
+#[error("unknown scope `{0}`: must be submit, read, operate, money or admin")]
 pub struct UnknownScope(pub String);
+
+impl Scope {
+    pub const ALL: [Self; 5] = [Self::Submit, Self::Read, Self::Operate, Self::Money, Self::Admin];
+
+    /// The name in SQL, in the API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Money => "money",
+            Self::Admin => "admin",
+        }
+    }
+}
 
 impl Scopes {
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Self {
@@ -46,7 +51,7 @@ impl Scopes {
 
     /// Everything that a project may do with what is its own.
     pub fn of_project() -> Self {
-        Self(vec![Scope { area: None, level: Level::Write }])
+        Self(vec![Scope::Submit, Scope::Read, Scope::Operate, Scope::Money])
     }
 
     /// Takes stored names. One that this release does not know grants nothing.
@@ -55,13 +60,13 @@ impl Scopes {
     }
 
     /// Whether a key with these may do that.
-    pub fn allow(&self, area: Area, level: Level) -> bool {
-        self.0.iter().any(|scope| scope.area.is_none_or(|own| own == area) && scope.level >= level)
+    pub fn allow(&self, wanted: Scope) -> bool {
+        self.0.iter().any(|scope| *scope == wanted || *scope == Scope::Admin)
     }
 
     /// Whether a key with these may see what belongs to no project.
     pub fn is_admin(&self) -> bool {
-        self.0.iter().any(|scope| scope.level == Level::Admin)
+        self.0.contains(&Scope::Admin)
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -73,33 +78,12 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        let (area, level) = match text.split_once(':') {
-            Some(("jobs", level)) => (Some(Area::Jobs), level),
-            Some(("callbacks", level)) => (Some(Area::Callbacks), level),
-            Some(_) => return Err(UnknownScope(text.to_owned())),
-            None => (None, text),
-        };
-        let level = match (area, level) {
-            (_, "read") => Level::Read,
-            (_, "write") => Level::Write,
-            (None, "admin") => Level::Admin,
-            _ => return Err(UnknownScope(text.to_owned())),
-        };
-        Ok(Self { area, level })
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| UnknownScope(text.to_owned()))
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.area {
-            Some(Area::Jobs) => f.write_str("jobs:")?,
-            Some(Area::Callbacks) => f.write_str("callbacks:")?,
-            None => {}
-        }
-        f.write_str(match self.level {
-            Level::Read => "read",
-            Level::Write => "write",
-            Level::Admin => "admin",
-        })
+        f.write_str(self.as_str())
     }
 }

@@ -43,7 +43,10 @@ pub(super) fn extras(record: &mut AttemptRecord, news: &AttemptNews, now: DateTi
 
 /// Notes who told us the request id, and when.
 pub(super) fn binding(record: &mut AttemptRecord, source: Source, now: DateTime<Utc>) {
-    record.submitted_at = Some(now);
+    // One that had ended only learns its name: it was sent long before.
+    if record.finished_at.is_none() {
+        record.submitted_at = Some(now);
+    }
     let source = match source {
         Source::Submit => "submit",
         Source::Callback => "callback",
@@ -69,6 +72,7 @@ pub(super) fn all(loaded: &mut Loaded, news: &AttemptNews, index: usize, recorde
         let sha256 = Sha256::digest(body).to_vec();
         loaded.results.insert(news.attempt, (sha256.clone(), body.to_vec()));
         loaded.writes.results.push(NewResult { job: record.job, attempt: record.id, body: body.clone(), sha256 });
+        loaded.writes.effects.found_by_look += usize::from(!by_callback);
         // A callback that overtook the note of our submit says nothing of when that was; the claim is close to it.
         let since = if before.unbound { Some(record.claimed_at) } else { record.submitted_at };
         if let (true, Some(since)) = (by_callback, since) {
@@ -197,7 +201,8 @@ fn attempt(
 }
 
 fn end(record: &mut AttemptRecord, failure: Option<Failure>, now: DateTime<Utc>) {
-    record.finished_at = record.finished_at.or(Some(now));
+    // A result that is adopted ends the attempt after all, later than its being given up.
+    record.finished_at = record.finished_at.filter(|_| failure.is_some()).or(Some(now));
     record.next_look_at = None;
     record.error_class = failure.map(|failure| failure.class.as_str().to_owned());
     record.charged = failure.map(|failure| charged_name(failure.charged).to_owned());

@@ -5,6 +5,7 @@ use super::{
     load::{Aggregate, Loaded},
     write::{NewBinding, NewTransition},
 };
+use crate::circuits::{Opening, Trouble};
 use domain::{AttemptEvent, ErrorClass, Late, Recorded, RetryPolicy, lifecycle::Circumstances};
 
 /// Decides one entry. What it changes is in `loaded` until the batch is written.
@@ -19,7 +20,9 @@ pub(super) fn decide(loaded: &mut Loaded, retry: RetryPolicy, entry: &Entry) -> 
 /// Applies news of an attempt, if whoever brings them may.
 pub(super) fn attempt(loaded: &mut Loaded, retry: RetryPolicy, news: &AttemptNews) -> AttemptOutcome {
     if let Some(trouble) = &news.trouble {
-        loaded.writes.troubles.push(trouble.clone());
+        // Postgres stores no NUL in text.
+        let trouble = Trouble { cause: trouble.cause.replace('\0', "\u{fffd}"), ..trouble.clone() };
+        loaded.writes.troubles.push(Opening { trouble, asked: news.retry_after.unwrap_or_default() });
     }
     let now = loaded.now;
     let Some(aggregate) = loaded.job_of.get(&news.attempt).and_then(|job| loaded.jobs.get_mut(job)) else {

@@ -87,6 +87,8 @@ pub struct Effects {
     pub jobs_ended: usize,
     /// Model and milliseconds from our submit to fal's callback, for each success that came by callback.
     pub latencies: Vec<(String, u64)>,
+    /// Successes that a look found before their callback came.
+    pub found_by_look: usize,
 }
 
 /// Where single entries are handed in and settled together. Cheap to clone.
@@ -115,6 +117,7 @@ impl Settler {
                 Box::pin(async move {
                     let batch = settle(&pool, retry, &entries).await?;
                     stats.note(&batch.effects.latencies);
+                    stats.note_found_by_look(batch.effects.found_by_look);
                     batch.effects.wake(&wakes);
                     Ok(batch.answers)
                 })

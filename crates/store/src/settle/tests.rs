@@ -6,6 +6,7 @@ mod guards;
 mod hostile;
 mod late;
 mod money;
+mod races;
 mod repeats;
 mod rulings;
 mod users;

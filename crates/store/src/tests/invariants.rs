@@ -104,7 +104,8 @@ pub(crate) async fn hold(pool: &PgPool) {
 
 /// The log holds no move that `domain` does not make.
 async fn only_allowed_moves(pool: &PgPool) {
-    let moves: Vec<(Option<String>, Option<String>, Option<String>, Option<String>)> =
+    type Name = Option<String>;
+    let moves: Vec<(Name, Name, Name, Name)> =
         sqlx::query_as("select distinct attempt_from, attempt_to, job_from, job_to from falconer.transitions")
             .fetch_all(pool)
             .await

@@ -1,7 +1,7 @@
 //! Jobs to fal: claims what may be sent, POSTs it once, and records what fal said.
 //!
-//! [`queue`] claims, [`send`] makes the one POST and sorts its outcome, [`record`] keeps the answer until it is
-//! committed. apalis runs [`send_one`] for every claimed attempt; it decides nothing.
+//! `queue` claims, `outcome` says what follows from the one POST, `record` keeps the answer until it is committed.
+//! apalis runs [`send_one`] for every claimed attempt; it decides nothing.
 
 mod outcome;
 mod queue;
@@ -17,6 +17,10 @@ use std::{sync::Arc, time::Duration};
 use store::{model_stats::ModelStats, settle::Settler};
 use tokio::time::Instant;
 use url::Url;
+
+/// fal keeps larger results for six minutes. What is learnt of a model's latency grows with every callback that was late,
+/// as after an outage of ours, and must not put the first look beyond that.
+const FIRST_LOOK_LATEST: Duration = Duration::from_mins(2);
 
 /// How jobs of one credential are sent.
 #[derive(Clone, Debug)]
@@ -103,12 +107,12 @@ impl Dispatcher {
         Some(url)
     }
 
-    /// A callback that has not come by then is probably lost. Without callbacks half of all runs are over by the median.
+    /// Without callbacks, half of all runs are over by the median.
     fn first_look(&self, model: &str) -> Duration {
-        match self.stats.latency(model) {
-            Some(latency) if self.settings.callback_base.is_some() => latency.p95,
-            Some(latency) => latency.p50,
-            None => self.settings.first_look,
-        }
+        let known = match self.settings.callback_base {
+            Some(_) => self.stats.first_look(model),
+            None => self.stats.latency(model).map(|latency| latency.p50),
+        };
+        known.unwrap_or(self.settings.first_look).min(FIRST_LOOK_LATEST)
     }
 }

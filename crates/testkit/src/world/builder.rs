@@ -1,6 +1,6 @@
 //! What a world is made of.
 
-use super::{CALLBACK_SECRET, World, http_client};
+use super::{CALLBACK_SECRET, Home, World, http_client};
 use crate::{Database, Server};
 use anyhow::{Context as _, Result};
 use domain::ProjectId;
@@ -116,10 +116,10 @@ impl WorldBuilder {
         self.sim.slots = self.slots;
         let database = if self.own_postgres { Database::create_alone().await? } else { Database::create().await? };
         let sim = Simulator::start(self.sim.clone()).await.context("the simulator")?;
-        let home = std::env::temp_dir().join(format!("falconer-world-{}", Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&home).context("the world's directory")?;
+        let home = Home(std::env::temp_dir().join(format!("falconer-world-{}", Uuid::new_v4().simple())));
+        std::fs::create_dir_all(&home.0).context("the world's directory")?;
         let api_key = make_key(&database, "default").await.context("an API key")?;
-        let server = self.server(&sim, &database, &home, 0).await?;
+        let server = self.server(&sim, &database, &home.0, 0).await?;
         Ok(World {
             sim,
             servers: vec![server],

@@ -36,7 +36,7 @@ pub struct World {
     database: Database,
     client: reqwest::Client,
     api_key: String,
-    home: PathBuf,
+    home: Home,
     /// Jobs that were acknowledged with 202.
     acknowledged: Mutex<Vec<JobId>>,
     /// Requests of which the test itself said how they ended.
@@ -70,6 +70,11 @@ impl World {
         &self.servers[0]
     }
 
+    /// Every server, in the order of their starts.
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
     /// The first server, to stop and start it.
     pub fn server_mut(&mut self) -> &mut Server {
         &mut self.servers[0]
@@ -85,7 +90,7 @@ impl World {
 
     /// Starts one more process on the same database, and returns its number.
     pub async fn second_server(&mut self) -> usize {
-        let server = self.builder.server(&self.sim, &self.database, &self.home, self.servers.len()).await;
+        let server = self.builder.server(&self.sim, &self.database, &self.home.0, self.servers.len()).await;
         self.servers.push(server.unwrap_or_else(|error| panic!("a second server: {error:#}")));
         self.servers.len() - 1
     }
@@ -125,6 +130,17 @@ impl World {
     }
 }
 
+/// Where the servers of a world write their logs. Removed with it.
+#[derive(Debug)]
+struct Home(PathBuf);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What cannot be removed is the temporary directory's affair.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -133,8 +149,6 @@ impl Drop for World {
             }
         }
         self.servers.clear();
-        // What cannot be removed is the temporary directory's affair.
-        let _ = std::fs::remove_dir_all(&self.home);
         let checked = *self.checked.lock().expect("no holder panics");
         assert!(checked || std::thread::panicking(), "a story ended without World::drain_and_check or World::check");
     }

@@ -92,12 +92,15 @@ async fn a_probe_without_an_answer_is_followed_by_the_next_when_its_lease_ends(p
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
-async fn what_fal_asked_us_to_wait_is_not_cut_short_by_a_later_trouble(pool: PgPool) {
+async fn what_fal_asked_us_to_wait_is_not_cut_short_by_what_was_under_way(pool: PgPool) {
     let store = store(&pool);
-    handed_in(&store, &[a_job(), a_job(), a_job()]).await;
-    let both = claim_up_to(&store, 10, 2).await;
-    tell(&store, pushed_back(&both[0], trouble("", Duration::from_secs(60)))).await;
-    tell(&store, pushed_back(&both[1], trouble("", Duration::from_secs(1)))).await;
+    handed_in(&store, &[a_job(), a_job(), a_job(), a_job()]).await;
+    let batch = claim_up_to(&store, 10, 3).await;
+    let asked = Duration::from_mins(1);
+    let news = pushed_back(&batch[0], trouble("", asked));
+    tell(&store, AttemptNews { retry_after: Some(asked), ..news }).await;
+    tell(&store, pushed_back(&batch[1], trouble("", Duration::from_secs(1)))).await;
+    learn(&store, batch[2].attempt, AttemptEvent::Bound(request("r-1"))).await;
     advance(&store, Duration::from_secs(59)).await;
     assert!(claim_up_to(&store, 10, 10).await.is_empty());
     advance(&store, Duration::from_secs(1)).await;
@@ -105,11 +108,21 @@ async fn what_fal_asked_us_to_wait_is_not_cut_short_by_a_later_trouble(pool: PgP
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_success_closes_what_fal_did_not_ask_for(pool: PgPool) {
+    let store = store(&pool);
+    handed_in(&store, &[a_job(), a_job(), a_job()]).await;
+    let both = claim_up_to(&store, 10, 2).await;
+    tell(&store, pushed_back(&both[0], trouble("", PAUSE))).await;
+    learn(&store, both[1].attempt, AttemptEvent::Bound(request("r-1"))).await;
+    assert_eq!(circuits::list(&store).await.unwrap().len(), 0, "one lost connection is no outage");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn of_two_troubles_in_one_batch_the_longer_pause_counts(pool: PgPool) {
     let store = store(&pool);
     handed_in(&store, &[a_job(), a_job(), a_job()]).await;
     let both = claim_up_to(&store, 10, 2).await;
-    let long = Trouble { cause: "b".to_owned(), ..trouble("", Duration::from_secs(60)) };
+    let long = Trouble { cause: "b".to_owned(), ..trouble("", Duration::from_mins(1)) };
     let short = Trouble { cause: "a".to_owned(), ..trouble("", Duration::from_secs(1)) };
     let entries = [pushed_back(&both[0], short), pushed_back(&both[1], long)];
     settle_all(&store, &entries.map(|news| crate::settle::Entry::Attempt(Box::new(news)))).await;

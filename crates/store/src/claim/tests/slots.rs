@@ -2,32 +2,41 @@
 
 use crate::{
     Store,
+    accept::NewJob,
+    claim::Claimed,
     pools::PoolSizes,
     tests::{fixture::*, invariants},
 };
-use domain::{AttemptEvent, AttemptId, CredentialId};
+use domain::{AttemptEvent, AttemptId, CredentialId, Priority};
 use futures::future::join_all;
 use sqlx::PgPool;
 use std::time::Duration;
 
 const OPEN: &str = "select count(*) from falconer.attempts where state in ('submitting', 'unknown', 'submitted')";
 
+const PLACES: u32 = 5;
+
+/// Hands in a job that overtakes those before it, and claims up to three.
+async fn push_and_claim(store: &Store, n: u8) -> Vec<Claimed> {
+    accepted(store, NewJob { priority: Priority::new(n.into()).unwrap(), ..a_job() }).await;
+    claim_up_to(store, PLACES, 1 + usize::from(n % 3)).await
+}
+
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn eight_claimers_at_once_never_exceed_the_places(pool: PgPool) {
-    const PLACES: u32 = 5;
-    let sizes = PoolSizes { callbacks: 1, api: 2, work: 8, maintenance: 1 };
+    let sizes = PoolSizes { callbacks: 1, api: 8, work: 8, maintenance: 1 };
     let store = Store::open(&pool.connect_options(), sizes);
     let (mut open, mut claims) = (Vec::new(), 0);
     for round in 0..200 {
-        let jobs: Vec<_> = (0..4).map(|_| a_job()).collect();
-        handed_in(&store, &jobs).await;
-        let batches = join_all((0..8).map(|n| claim_up_to(&store, PLACES, 1 + n % 3))).await;
+        // Each claimer sees a job that the one before did not, so that they do not keep out of each other's way by
+        // wanting the same rows.
+        let batches = join_all((0..8).map(|n| push_and_claim(&store, n))).await;
         open.extend(batches.into_iter().flatten());
         let counted = count(&pool, OPEN).await;
         assert_eq!(counted, i64::try_from(open.len()).unwrap());
         assert!(counted <= i64::from(PLACES), "round {round}: {counted} are open");
         // Some rounds leave the places full, so that the next one finds no room.
-        for claimed in open.drain(..usize::min(open.len(), round % 5)) {
+        for claimed in open.drain(..usize::min(open.len(), round % 6)) {
             claims += 1;
             decide(&store, &claimed, AttemptEvent::Refused(LASTING)).await;
         }
@@ -41,7 +50,7 @@ async fn two_accounts_have_their_own_places(pool: PgPool) {
     let store = store(&pool);
     let second = another_credential(&pool).await;
     for credential in [CredentialId::DEFAULT, second] {
-        let job = || crate::accept::NewJob { credential, ..a_job() };
+        let job = || NewJob { credential, ..a_job() };
         handed_in(&store, &[job(), job(), job()]).await;
     }
     assert_eq!(claim_up_to(&store, 2, 10).await.len(), 2);
@@ -56,7 +65,7 @@ async fn a_claim_of_one_account_does_not_hold_up_another(pool: PgPool) {
     let store = store(&pool);
     let second = another_credential(&pool).await;
     accepted(&store, a_job()).await;
-    accepted(&store, crate::accept::NewJob { credential: second, ..a_job() }).await;
+    accepted(&store, NewJob { credential: second, ..a_job() }).await;
     let mut claiming = pool.begin().await.unwrap();
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('falconer.claim:' || $1::text, 0))")
         .bind(CredentialId::DEFAULT.0.to_string())

@@ -53,6 +53,20 @@ async fn a_decision_from_a_stale_read_is_void(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn what_was_superseded_meanwhile_is_not_given_up_by_a_stale_read(pool: PgPool) {
+    let store = store(&pool);
+    let impatient = crate::accept::NewJob { on_unknown: domain::OnUnknown::Impatient, ..a_job() };
+    let claimed = unknown(&store, impatient).await;
+    let read_at = attempt_row(&pool, claimed.attempt).await.version;
+    let superseding = AttemptNews::of(claimed.attempt, None, Guard::Version(read_at), Source::Poll);
+    tell(&store, AttemptNews { supersede_unknown: true, ..superseding }).await;
+    assert_eq!(states(&pool, claimed.job, claimed.attempt).await, ("unknown".into(), "queued".into()));
+
+    decide_at(&store, claimed.attempt, read_at, AttemptEvent::GivenUp).await;
+    assert_eq!(attempt_row(&pool, claimed.attempt).await.state, "unknown", "whoever read it did not know of that");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn of_two_decisions_from_the_same_read_one_counts(pool: PgPool) {
     let store = store(&pool);
     let claimed = unknown(&store, a_job()).await;

@@ -14,6 +14,7 @@ fn impatient() -> NewJob {
 }
 
 async fn supersede(store: &Store, pool: &PgPool, claimed: &Claimed) -> AttemptOutcome {
+    crate::looks::claim_due(store, 10, Duration::from_secs(75)).await.unwrap();
     let guard = Guard::Version(attempt_row(pool, claimed.attempt).await.version);
     let news = AttemptNews::of(claimed.attempt, None, guard, Source::Poll);
     tell(store, AttemptNews { supersede_unknown: true, next_look: Some(Duration::from_secs(15)), ..news }).await

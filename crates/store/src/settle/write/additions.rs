@@ -31,90 +31,49 @@ pub(super) async fn bindings(tx: &mut PgConnection, rows: &[NewBinding], now: Da
     Ok(())
 }
 
-pub(super) async fn results(tx: &mut PgConnection, rows: &[NewResult], now: DateTime<Utc>) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query!(
-        "insert into falconer.results (job_id, attempt_id, body, body_sha256, stored_at)
-         select *, $5 from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[]) on conflict do nothing",
-        &rows.iter().map(|row| row.job.0).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.attempt.0).collect::<Vec<_>>(),
-        &rows.iter().map(|row| &row.body[..]).collect::<Vec<_>>() as &[&[u8]],
-        &rows.iter().map(|row| row.sha256.clone()).collect::<Vec<_>>(),
-        now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
+/// What a batch adds to the history of its jobs.
+pub(super) struct History<'a> {
+    pub(super) transitions: &'a [NewTransition],
+    pub(super) results: &'a [NewResult],
+    /// Jobs that have just ended: one event each.
+    pub(super) ended: &'a [&'a JobRecord],
+    pub(super) ledger: &'a [LedgerLine],
 }
 
-pub(super) async fn transitions(tx: &mut PgConnection, rows: &[NewTransition], now: DateTime<Utc>) -> Result<()> {
-    if rows.is_empty() {
+/// Inserts into four tables in one statement, since each statement of its own costs a batch a round trip. Prices each line of
+/// the ledger by what fal said it bills, or by our estimate where it said nothing.
+pub(super) async fn history(tx: &mut PgConnection, add: &History<'_>, now: DateTime<Utc>) -> Result<()> {
+    let History { transitions, results, ended, ledger } = add;
+    if transitions.is_empty() && results.is_empty() && ended.is_empty() && ledger.is_empty() {
         return Ok(());
     }
-    sqlx::query!(
-        "insert into falconer.transitions (job_id, attempt_number, version, event, attempt_from, attempt_to, job_from,
-             job_to, job_version, detail, at)
-         select *, $11 from unnest($1::uuid[], $2::smallint[], $3::int[], $4::text[], $5::text[], $6::text[],
-             $7::text[], $8::text[], $9::int[], $10::text[])",
-        &rows.iter().map(|row| row.job.0).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.attempt_number).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.version).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.event.to_owned()).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.attempt_from.clone()).collect::<Vec<_>>() as &[Option<String>],
-        &rows.iter().map(|row| row.attempt_to.clone()).collect::<Vec<_>>() as &[Option<String>],
-        &rows.iter().map(|row| row.job_from.clone()).collect::<Vec<_>>() as &[Option<String>],
-        &rows.iter().map(|row| row.job_to.clone()).collect::<Vec<_>>() as &[Option<String>],
-        &rows.iter().map(|row| row.job_version).collect::<Vec<_>>() as &[Option<i32>],
-        &rows.iter().map(|row| row.detail.clone()).collect::<Vec<_>>() as &[Option<String>],
+    sqlx::query_file!(
+        "src/settle/write/history.sql",
         now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn events(tx: &mut PgConnection, jobs: &[&JobRecord], now: DateTime<Utc>) -> Result<()> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
-    sqlx::query!(
-        "insert into falconer.events (job_id, id, project_id, type, created_at)
-         select *, $5 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])",
-        &column(jobs, |job| job.id.0),
-        &column(jobs, |_| Uuid::now_v7()),
-        &column(jobs, |job| job.project.0),
-        &column(jobs, |job| format!("job.{}", job.state)),
-        now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Prices each line by what fal said it bills, or by our estimate where it said nothing.
-pub(super) async fn ledger(tx: &mut PgConnection, rows: &[LedgerLine], now: DateTime<Utc>) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query!(
-        "insert into falconer.ledger (job_id, attempt_id, kind, at, units, unit_price, amount, currency, basis)
-         select n.job_id, n.attempt_id, n.kind, $7, n.units, p.unit_price,
-             coalesce(n.units * p.unit_price, n.estimated), coalesce(p.currency, 'USD'),
-             case when n.units is not null and p.unit_price is not null then 'billable_units'
-                  when n.estimated is not null then 'estimate' else 'unknown' end
-         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::numeric[], $5::text[], $6::numeric[])
-             as n (job_id, attempt_id, kind, units, model, estimated)
-         left join falconer.model_prices p on p.model = n.model
-         on conflict do nothing",
-        &rows.iter().map(|row| row.job.0).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.attempt.0).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.kind.to_owned()).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.units).collect::<Vec<_>>() as &[Option<Decimal>],
-        &rows.iter().map(|row| row.model.clone()).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.estimated).collect::<Vec<_>>() as &[Option<Decimal>],
-        now,
+        &transitions.iter().map(|row| row.job.0).collect::<Vec<_>>(),
+        &transitions.iter().map(|row| row.attempt_number).collect::<Vec<_>>(),
+        &transitions.iter().map(|row| row.version).collect::<Vec<_>>(),
+        &transitions.iter().map(|row| row.event.to_owned()).collect::<Vec<_>>(),
+        &transitions.iter().map(|row| row.attempt_from.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &transitions.iter().map(|row| row.attempt_to.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &transitions.iter().map(|row| row.job_from.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &transitions.iter().map(|row| row.job_to.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &transitions.iter().map(|row| row.job_version).collect::<Vec<_>>() as &[Option<i32>],
+        &transitions.iter().map(|row| row.detail.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &results.iter().map(|row| row.job.0).collect::<Vec<_>>(),
+        &results.iter().map(|row| row.attempt.0).collect::<Vec<_>>(),
+        &results.iter().map(|row| &row.body[..]).collect::<Vec<_>>() as &[&[u8]],
+        &results.iter().map(|row| row.sha256.clone()).collect::<Vec<_>>(),
+        &column(ended, |job| job.id.0),
+        &column(ended, |_| Uuid::now_v7()),
+        &column(ended, |job| job.project.0),
+        &column(ended, |job| format!("job.{}", job.state)),
+        &ledger.iter().map(|row| row.job.0).collect::<Vec<_>>(),
+        &ledger.iter().map(|row| row.attempt.0).collect::<Vec<_>>(),
+        &ledger.iter().map(|row| row.kind.to_owned()).collect::<Vec<_>>(),
+        &ledger.iter().map(|row| row.units).collect::<Vec<_>>() as &[Option<Decimal>],
+        &ledger.iter().map(|row| row.model.clone()).collect::<Vec<_>>(),
+        &ledger.iter().map(|row| row.estimated).collect::<Vec<_>>() as &[Option<Decimal>],
     )
     .execute(tx)
     .await?;

@@ -9,7 +9,7 @@ use super::{
     record::{AttemptRecord, JobRecord},
 };
 use crate::{
-    circuits::{self, Trouble},
+    circuits::{self, Opening},
     credentials,
     error::Result,
 };
@@ -27,7 +27,7 @@ pub(super) struct Writes {
     pub(super) bindings: Vec<NewBinding>,
     pub(super) ledger: Vec<LedgerLine>,
     pub(super) callbacks: Vec<(CallbackNews, Option<JobId>, Disposition)>,
-    pub(super) troubles: Vec<Trouble>,
+    pub(super) troubles: Vec<Opening>,
     /// Models that fal has just taken work for.
     pub(super) accepted: BTreeSet<(CredentialId, String)>,
     /// Callbacks, by user id, for requests that our own submits bound.
@@ -77,14 +77,12 @@ pub(super) async fn write(tx: &mut PgConnection, loaded: Loaded) -> Result<Effec
     let attempts: Vec<&AttemptRecord> = jobs.values().flat_map(Aggregate::changed_attempts).collect();
     let changed: Vec<&Aggregate> = jobs.values().filter(|aggregate| aggregate.job != aggregate.job_before).collect();
     additions::bindings(tx, &writes.bindings, now).await?;
-    additions::results(tx, &writes.results, now).await?;
-    rows::attempts(tx, &attempts).await?;
-    rows::jobs(tx, &changed.iter().map(|aggregate| &aggregate.job).collect::<Vec<_>>()).await?;
-    additions::transitions(tx, &writes.transitions, now).await?;
+    let now_jobs: Vec<&JobRecord> = changed.iter().map(|aggregate| &aggregate.job).collect();
+    rows::update(tx, &attempts, &now_jobs).await?;
     let ended: Vec<&JobRecord> =
         changed.iter().filter(|aggregate| aggregate.has_just_ended()).map(|aggregate| &aggregate.job).collect();
-    additions::events(tx, &ended, now).await?;
-    additions::ledger(tx, &writes.ledger, now).await?;
+    let Writes { transitions, results, ledger, .. } = &writes;
+    additions::history(tx, &additions::History { transitions, results, ended: &ended, ledger }, now).await?;
     additions::callbacks(tx, &writes.callbacks, now).await?;
     for ((credential, user_id), count) in &writes.witnesses {
         credentials::witness(tx, *credential, user_id, *count).await?;
@@ -126,19 +124,16 @@ async fn open_and_close_circuits(tx: &mut PgConnection, writes: &mut Writes) -> 
     Ok(())
 }
 
-/// The trouble with the longest pause of each circuit, sorted by circuit.
-fn longest_of_each(troubles: &[Trouble]) -> Vec<Trouble> {
-    let mut longest: BTreeMap<(CredentialId, &str), &Trouble> = BTreeMap::new();
-    for trouble in troubles {
-        let kept = longest.entry((trouble.credential, &trouble.model)).or_insert(trouble);
-        if trouble.pause > kept.pause {
-            *kept = trouble;
-        }
+/// One opening for each circuit, sorted, with the longest waits of its troubles.
+fn longest_of_each(openings: &[Opening]) -> Vec<Opening> {
+    let mut longest: BTreeMap<(CredentialId, &str), Opening> = BTreeMap::new();
+    for opening in openings {
+        let key = (opening.trouble.credential, opening.trouble.model.as_str());
+        let kept = longest.entry(key).or_insert_with(|| opening.clone());
+        kept.asked = kept.asked.max(opening.asked);
+        kept.trouble.pause = kept.trouble.pause.max(opening.trouble.pause);
     }
-    longest
-        .into_values()
-        .map(|trouble| Trouble { cause: trouble.cause.replace('\0', "\u{fffd}"), ..trouble.clone() })
-        .collect()
+    longest.into_values().collect()
 }
 
 pub(super) fn column<R, T>(rows: &[&R], of: impl Fn(&R) -> T) -> Vec<T> {
