@@ -104,8 +104,7 @@ create table falconer.attempts (
 create unique index attempts_one_live on falconer.attempts (job_id)
     where state in ('submitting', 'unknown', 'submitted') and superseded_at is null;
 create index attempts_by_id on falconer.attempts (id);
-create index attempts_slots on falconer.attempts (credential_id)
-    where state in ('submitting', 'unknown', 'submitted');
+-- Open attempts alone, so it also counts the places that are taken.
 create index attempts_due on falconer.attempts (next_look_at)
     where state in ('submitting', 'unknown', 'submitted');
 

@@ -10,9 +10,9 @@ use store::{
 };
 use uuid::Uuid;
 
-/// How long a look may take before the attempt is due again, whatever became of the looker. Longer than both of its
-/// calls to fal together.
-const HOLD: Duration = Duration::from_secs(75);
+/// How long after its claim an attempt is due again, whatever became of the looker: as long as a lease, so that the looks
+/// of a killed process are made by another one soon. A look that takes longer is made twice, which changes nothing.
+const HOLD: Duration = Duration::from_secs(30);
 
 /// Open attempts whose time has come. Cheap to clone.
 #[derive(Clone, Debug)]

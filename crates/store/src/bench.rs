@@ -91,7 +91,7 @@ pub async fn settle_down(store: &Store) -> Result<()> {
 }
 
 /// Counts attempts that are not over, and says whether any job waits for one. Reads the indexes `jobs_ready` and
-/// `attempts_slots`.
+/// `attempts_due`.
 pub async fn open_work(store: &Store) -> Result<(i64, bool)> {
     let row = sqlx::query!(
         r#"select (select count(*) from falconer.attempts where state in ('submitting', 'unknown', 'submitted')) as "open!",

@@ -44,7 +44,7 @@ pub struct Claimed {
 ///
 /// Answers with nothing while another process claims for the same credential: that one sees the same rows. Lanes that
 /// are paused, or whose circuit is open, are not scanned; one whose circuit may be probed gives one job.
-/// Reads the indexes `attempts_slots` and `jobs_ready`.
+/// Reads the indexes `attempts_due`, which holds just the open attempts, and `jobs_ready`.
 pub async fn claim(store: &Store, request: &ClaimRequest<'_>) -> Result<Vec<Claimed>> {
     let mut tx = store.pools.work.begin().await?;
     // Slots are counted and filled by one process at a time. The lock comes in a statement of its own, so that the

@@ -72,7 +72,6 @@ async fn open_work_is_found_by_partial_indexes(pool: PgPool) {
     for (index, columns, part) in [
         ("jobs_ready", "(lane_id, claim_key, run_at)", "queued"),
         ("attempts_due", "(next_look_at)", "submitting"),
-        ("attempts_slots", "(credential_id)", "submitting"),
         ("jobs_scheduled", "(run_at)", "scheduled"),
     ] {
         let sql = "select indexdef from pg_indexes where schemaname = 'falconer' and indexname = $1";

@@ -92,17 +92,13 @@ pub(super) async fn callbacks(
     if rows.is_empty() {
         return Ok(());
     }
+    let stored = stored_bytes(tx, &rows).await?;
     sqlx::query!(
         "insert into falconer.callbacks as c (id, received_at, credential_id, attempt_id, job_id, request_id, user_id,
              signed_at, signature, disposition, cause, body_bytes, body_sha256, body)
          select n.id, $14, n.credential_id, n.attempt_id, n.job_id, n.request_id, n.user_id, n.signed_at, n.signature,
              n.disposition, n.cause, n.body_bytes, n.body_sha256,
-             case when n.disposition = 'duplicate' and exists (
-                 select from falconer.callbacks e
-                 where e.attempt_id = n.attempt_id and e.body_sha256 = n.body_sha256 and e.body is not null
-                   -- Of the past: the partitions of days to come need no look.
-                   and e.id <= n.id
-             ) then null else n.body end
+             n.body
          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[],
              $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[])
              as n (id, credential_id, attempt_id, job_id, request_id, user_id, signed_at, signature, disposition, cause,
@@ -120,7 +116,7 @@ pub(super) async fn callbacks(
         &column(&rows, |(_, _, said)| said.names().0.to_owned()),
         &column(&rows, |(_, _, said)| said.names().1.map(str::to_owned)) as &[Option<String>],
         &rows.iter().map(|(news, ..)| &news.body_sha256[..]).collect::<Vec<_>>() as &[&[u8]],
-        &rows.iter().map(|row| kept_body(row)).collect::<Vec<_>>() as &[Option<&[u8]>],
+        &rows.iter().map(|row| kept_body(row, &stored)).collect::<Vec<_>>() as &[Option<&[u8]>],
         &column(&rows, |(news, ..)| i64::try_from(news.body.len()).unwrap_or(i64::MAX)),
         now,
     )
@@ -137,7 +133,32 @@ fn first_of_each(rows: &[Kept]) -> Vec<&Kept> {
     rows.iter().filter(|(news, ..)| seen.insert(news.id)).collect()
 }
 
-fn kept_body((news, _, disposition): &Kept) -> Option<&[u8]> {
+fn kept_body<'a>((news, _, disposition): &'a Kept, stored: &Stored) -> Option<&'a [u8]> {
     let rejected = matches!(disposition, Disposition::Rejected(_));
-    (!rejected || news.body.len() <= BODY_KEPT_MAX).then_some(&news.body[..])
+    let repeated = stored.contains(&(news.attempt.0, news.body_sha256.to_vec()));
+    (!repeated && (!rejected || news.body.len() <= BODY_KEPT_MAX)).then_some(&news.body[..])
+}
+
+/// Attempts, and the SHA-256 of bytes that an earlier callback of theirs holds.
+type Stored = HashSet<(Uuid, Vec<u8>)>;
+
+/// Finds which repeats bring bytes that are stored already. A statement of its own, and only for batches with repeats: it
+/// has to look into every partition that may hold the first of them.
+async fn stored_bytes(tx: &mut PgConnection, rows: &[&Kept]) -> Result<Stored> {
+    let repeats: Vec<&&Kept> = rows.iter().filter(|(.., disposition)| *disposition == Disposition::Duplicate).collect();
+    let Some(newest) = repeats.iter().map(|(news, ..)| news.id.0).max() else {
+        return Ok(Stored::new());
+    };
+    let found = sqlx::query!(
+        r#"select c.attempt_id as "attempt!", c.body_sha256 as "sha256!"
+           from unnest($1::uuid[], $2::bytea[]) as n (attempt_id, body_sha256)
+           join falconer.callbacks c using (attempt_id, body_sha256)
+           where c.body is not null and c.id <= $3"#,
+        &repeats.iter().map(|(news, ..)| news.attempt.0).collect::<Vec<_>>(),
+        &repeats.iter().map(|(news, ..)| &news.body_sha256[..]).collect::<Vec<_>>() as &[&[u8]],
+        newest,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(found.into_iter().map(|row| (row.attempt, row.sha256)).collect())
 }
