@@ -69,8 +69,14 @@ async fn a_scope_opens_no_more_than_it_says(pool: PgPool) {
     let world = World::start(&pool).await;
     let reading = world.key_of("default", Scopes::new(["read".parse().unwrap()]), 2).await;
     assert_eq!(world.send_as(&reading, "GET", "/v1/jobs", &[], Body::empty()).await.status, StatusCode::OK);
-    for (method, path) in [("POST", "/v1/jobs"), ("POST", "/v1/jobs/batch"), ("GET", "/v1/callbacks")] {
-        let answer = world.send_as(&reading, method, path, &[], Body::empty()).await;
+    let cancel = "/v1/jobs/00000000-0000-7000-8000-00000000dead/cancel";
+    for path in ["/v1/jobs", "/v1/jobs/batch", cancel] {
+        let answer = world.send_as(&reading, "POST", path, &[], Body::empty()).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::FORBIDDEN, "insufficient-scope"), "{path}");
+    }
+    let submitting = world.key_of("default", Scopes::new(["submit".parse().unwrap()]), 3).await;
+    for path in ["/v1/jobs", "/v1/callbacks"] {
+        let answer = world.send_as(&submitting, "GET", path, &[], Body::empty()).await;
         assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::FORBIDDEN, "insufficient-scope"), "{path}");
     }
 }

@@ -56,10 +56,11 @@ fn a_syntax_error_says_where() {
 
 #[test]
 fn hostile_inputs_are_refused_or_kept_whole() {
-    let deep = format!(r#"{{"model":"a/b","input":{{"x":{}1{}}}}}"#, "[".repeat(20_000), "]".repeat(20_000));
-    assert_eq!(fields(&deep), ["body"], "serde_json's own limit");
-    let deep = format!(r#"{{"model":"a/b","input":{{"x":{}1{}}}}}"#, "[".repeat(100), "]".repeat(100));
-    assert_eq!(fields(&deep), ["input"]);
+    for levels in [100, 20_000] {
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        let deep = format!(r#"{{"model":"a/b","input":{{"x":{open}1{close}}}}}"#);
+        assert_eq!(fields(&deep), ["input"], "{levels}");
+    }
     assert_eq!(fields(r#"{"model":"a/b","input":{},"metadata":{"x":"\u0000"}}"#), ["metadata"]);
     assert_eq!(fields(r#"{"model":"a/b","input":{},"metadata":{"x":1e999}}"#), ["metadata"]);
 }
