@@ -5,8 +5,7 @@ use std::error::Error;
 use store::{Store, key_sets};
 use tokio_util::sync::CancellationToken;
 
-/// Loads the set that an earlier process kept, so that fal's key host need not be there when we start. Without one, or
-/// without a database, the first callback makes us fetch.
+/// Loads the set that an earlier process kept, so that fal's key host need not be there when we start.
 pub async fn load(store: &Store, keys: &KeyStore, url: &str) {
     match key_sets::find(store, url).await {
         Ok(Some(set)) => {
@@ -19,9 +18,13 @@ pub async fn load(store: &Store, keys: &KeyStore, url: &str) {
     }
 }
 
-/// Keeps every set that is fetched, until `stop`.
+/// Keeps every set that is fetched, until `stop`. Where none was kept by an earlier process it fetches one at once, so that
+/// the first callback does not wait for it; where that fails, a callback makes us fetch.
 pub async fn keep(store: Store, keys: KeyStore, url: String, stop: CancellationToken) {
     let mut sets = keys.fresh_sets();
+    if keys.age().is_none() {
+        keys.refresh().await;
+    }
     loop {
         tokio::select! {
             changed = sets.changed() => if changed.is_err() { return },

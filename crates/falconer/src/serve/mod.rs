@@ -65,6 +65,10 @@ pub(crate) async fn run(config: Config, roles: &Roles, stop: CancellationToken) 
     let (stops, tasks) = (Stops::default(), TaskTracker::new());
     let engine = Engine::start(config, store, &tasks, &stops)?;
     receiver::keys::load(&engine.store, &engine.receiver.keys, engine.config.fal.jwks_url.as_str()).await;
+    // What is not warm is only slow.
+    if let Err(error) = store::settle::warm(&engine.store).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the statements could not be prepared");
+    }
     announce(&engine.config, roles);
     signals::listen(stop.clone());
     serve(engine, roles, listeners, handle, stops, tasks, stop).await

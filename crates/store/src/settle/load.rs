@@ -50,6 +50,15 @@ pub(super) async fn load(tx: &mut PgConnection, entries: &[Entry]) -> Result<Loa
     Ok(Loaded { now, jobs, job_of, user_ids, bound, results, writes: Writes::default() })
 }
 
+/// Runs the statements that every batch of callbacks runs on nothing, so that this connection has prepared them.
+pub(super) async fn warm(tx: &mut PgConnection) -> Result<()> {
+    find_jobs(tx, &[]).await?;
+    lock(tx, &[]).await?;
+    user_ids_of(tx, &[]).await?;
+    holders(tx, &[], &[]).await?;
+    Ok(())
+}
+
 /// The clock was read before the wait for the locks: what their last holders wrote may be later, and is not overtaken.
 fn not_before(read_at: DateTime<Utc>, jobs: &BTreeMap<JobId, Aggregate>) -> DateTime<Utc> {
     let attempts = jobs.values().flat_map(|aggregate| &aggregate.attempts);
@@ -135,13 +144,14 @@ async fn read_user_ids(tx: &mut PgConnection, entries: &[Entry]) -> Result<HashM
         .collect();
     ids.sort_unstable();
     ids.dedup();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
+    if ids.is_empty() { Ok(HashMap::new()) } else { user_ids_of(tx, &ids).await }
+}
+
+async fn user_ids_of(tx: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<CredentialId, String>> {
     let rows = sqlx::query!(
         r#"select id as "id: CredentialId", user_id as "user_id!" from falconer.credentials
            where id = any($1) and user_id is not null"#,
-        &ids,
+        ids,
     )
     .fetch_all(tx)
     .await?;
@@ -165,15 +175,20 @@ async fn read_bound(
             request_ids.push(request_id.0.clone());
         }
     }
-    if request_ids.is_empty() {
-        return Ok(HashMap::new());
-    }
+    if request_ids.is_empty() { Ok(HashMap::new()) } else { holders(tx, &credentials, &request_ids).await }
+}
+
+async fn holders(
+    tx: &mut PgConnection,
+    credentials: &[Uuid],
+    request_ids: &[String],
+) -> Result<HashMap<(CredentialId, RequestId), AttemptId>> {
     let rows = sqlx::query!(
         r#"select b.credential_id as "credential: CredentialId", b.request_id, b.attempt_id as "attempt: AttemptId"
            from unnest($1::uuid[], $2::text[]) as w (credential_id, request_id)
            join falconer.request_bindings b using (credential_id, request_id)"#,
-        &credentials,
-        &request_ids,
+        credentials,
+        request_ids,
     )
     .fetch_all(tx)
     .await?;

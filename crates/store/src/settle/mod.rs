@@ -27,6 +27,9 @@ use domain::{Late, RetryPolicy};
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// Batches of each kind under way at once.
+const WRITERS: usize = 2;
+
 /// What became of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
@@ -70,6 +73,28 @@ pub async fn settle(pool: &PgPool, retry: RetryPolicy, entries: &[Entry]) -> Res
     Ok(Batch { answers, effects })
 }
 
+/// Prepares the statements of settling on as many connections as settle at once, and rolls back what they would
+/// have written, which is nothing.
+///
+/// A connection prepares a statement when it first runs it, and plans it; the first callbacks after a start would pay for
+/// that while fal and a free slot wait.
+pub async fn warm(store: &Store) -> Result<()> {
+    for pool in [&store.pools.callbacks, &store.pools.work] {
+        // All are held at once: one after the other would be the same connection each time.
+        let connections = WRITERS.min(pool.options().get_max_connections() as usize);
+        let begin = (0..connections).map(|_| pool.begin());
+        let mut open = futures::future::try_join_all(begin).await?;
+        for tx in &mut open {
+            load::warm(tx).await?;
+            write::warm(tx).await?;
+        }
+        for tx in open {
+            tx.rollback().await?;
+        }
+    }
+    Ok(())
+}
+
 /// A settled batch: the answers, and what others may want to be woken for.
 #[derive(Debug)]
 pub struct Batch {
@@ -110,7 +135,7 @@ impl Settler {
         stop: &CancellationToken,
     ) -> Self {
         let start = |name, pool: &PgPool| {
-            let settings = BatchSettings { name, writers: 2, items_max: 200, waiting_max: 10_000 };
+            let settings = BatchSettings { name, writers: WRITERS, items_max: 200, waiting_max: 10_000 };
             let (pool, stats, wakes) = (pool.clone(), stats.clone(), wakes.clone());
             Batcher::start(settings, tasks, stop, move |entries: Vec<Entry>| {
                 let (pool, stats, wakes) = (pool.clone(), stats.clone(), wakes.clone());

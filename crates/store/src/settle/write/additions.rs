@@ -14,9 +14,6 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 pub(super) async fn bindings(tx: &mut PgConnection, rows: &[NewBinding], now: DateTime<Utc>) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     sqlx::query!(
         "insert into falconer.request_bindings (credential_id, request_id, attempt_id, job_id, bound_at)
          select *, $5 from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[])",
@@ -32,6 +29,7 @@ pub(super) async fn bindings(tx: &mut PgConnection, rows: &[NewBinding], now: Da
 }
 
 /// What a batch adds to the history of its jobs.
+#[derive(Default)]
 pub(super) struct History<'a> {
     pub(super) transitions: &'a [NewTransition],
     pub(super) results: &'a [NewResult],
@@ -40,13 +38,17 @@ pub(super) struct History<'a> {
     pub(super) ledger: &'a [LedgerLine],
 }
 
+impl History<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { transitions, results, ended, ledger } = self;
+        transitions.is_empty() && results.is_empty() && ended.is_empty() && ledger.is_empty()
+    }
+}
+
 /// Inserts into four tables in one statement, since each statement of its own costs a batch a round trip. Prices each line of
 /// the ledger by what fal said it bills, or by our estimate where it said nothing.
 pub(super) async fn history(tx: &mut PgConnection, add: &History<'_>, now: DateTime<Utc>) -> Result<()> {
     let History { transitions, results, ended, ledger } = add;
-    if transitions.is_empty() && results.is_empty() && ended.is_empty() && ledger.is_empty() {
-        return Ok(());
-    }
     sqlx::query_file!(
         "src/settle/write/history.sql",
         now,
@@ -89,9 +91,6 @@ pub(super) async fn callbacks(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let rows = first_of_each(rows);
-    if rows.is_empty() {
-        return Ok(());
-    }
     let stored = stored_bytes(tx, &rows).await?;
     sqlx::query!(
         "insert into falconer.callbacks as c (id, received_at, credential_id, attempt_id, job_id, request_id, user_id,

@@ -14,6 +14,7 @@ use crate::{
     error::Result,
 };
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use domain::{AttemptId, CredentialId, JobId};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -76,14 +77,23 @@ pub(super) async fn write(tx: &mut PgConnection, loaded: Loaded) -> Result<Effec
     let Loaded { now, jobs, mut writes, .. } = loaded;
     let attempts: Vec<&AttemptRecord> = jobs.values().flat_map(Aggregate::changed_attempts).collect();
     let changed: Vec<&Aggregate> = jobs.values().filter(|aggregate| aggregate.job != aggregate.job_before).collect();
-    additions::bindings(tx, &writes.bindings, now).await?;
+    if !writes.bindings.is_empty() {
+        additions::bindings(tx, &writes.bindings, now).await?;
+    }
     let now_jobs: Vec<&JobRecord> = changed.iter().map(|aggregate| &aggregate.job).collect();
-    rows::update(tx, &attempts, &now_jobs).await?;
+    if !(attempts.is_empty() && now_jobs.is_empty()) {
+        rows::update(tx, &attempts, &now_jobs).await?;
+    }
     let ended: Vec<&JobRecord> =
         changed.iter().filter(|aggregate| aggregate.has_just_ended()).map(|aggregate| &aggregate.job).collect();
     let Writes { transitions, results, ledger, .. } = &writes;
-    additions::history(tx, &additions::History { transitions, results, ended: &ended, ledger }, now).await?;
-    additions::callbacks(tx, &writes.callbacks, now).await?;
+    let history = additions::History { transitions, results, ended: &ended, ledger };
+    if !history.is_empty() {
+        additions::history(tx, &history, now).await?;
+    }
+    if !writes.callbacks.is_empty() {
+        additions::callbacks(tx, &writes.callbacks, now).await?;
+    }
     for ((credential, user_id), count) in &writes.witnesses {
         credentials::witness(tx, *credential, user_id, *count).await?;
     }
@@ -93,6 +103,15 @@ pub(super) async fn write(tx: &mut PgConnection, loaded: Loaded) -> Result<Effec
     effects.dispatch = attempts.iter().any(|attempt| !attempt.is_open()) || !changed.is_empty();
     effects.reconcile = attempts.iter().any(|attempt| attempt.next_look_at.is_some_and(|at| at <= now));
     Ok(effects)
+}
+
+/// Runs every statement of a settled callback on nothing, so that this connection has prepared them.
+pub(super) async fn warm(tx: &mut PgConnection) -> Result<()> {
+    let now = DateTime::<Utc>::UNIX_EPOCH;
+    additions::bindings(tx, &[], now).await?;
+    rows::update(tx, &[], &[]).await?;
+    additions::history(tx, &additions::History::default(), now).await?;
+    additions::callbacks(tx, &[], now).await
 }
 
 impl Aggregate {

@@ -12,9 +12,6 @@ use uuid::Uuid;
 
 /// Writes attempts and jobs in one statement.
 pub(super) async fn update(tx: &mut PgConnection, attempts: &[&AttemptRecord], jobs: &[&JobRecord]) -> Result<()> {
-    if attempts.is_empty() && jobs.is_empty() {
-        return Ok(());
-    }
     sqlx::query_file!(
         "src/settle/write/rows.sql",
         &column(attempts, |row| row.job.0),
