@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use receiver::{WholeError, read_whole};
 use std::time::Duration;
 
 /// The bytes of a body of ordinary size.
@@ -23,13 +23,12 @@ impl FromRequest<ApiState> for RawBody {
 
 /// Reads a body of at most `bytes_max`.
 pub(crate) async fn read(body: Body, bytes_max: usize, timeout: Duration) -> Result<Bytes, Problem> {
-    let whole = Limited::new(body, bytes_max).collect();
-    match tokio::time::timeout(timeout, whole).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    match tokio::time::timeout(timeout, read_whole(body, bytes_max)).await {
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err(WholeError::TooLarge)) => {
             Err(Problem::from(ProblemKind::BodyTooLarge).detail(format!("The limit is {bytes_max} bytes.")))
         }
-        Ok(Err(_)) => Err(Problem::field("body", "must arrive whole")),
+        Ok(Err(WholeError::Broken)) => Err(Problem::field("body", "must arrive whole")),
         Err(_) => Err(ProblemKind::RequestTimeout.into()),
     }
 }

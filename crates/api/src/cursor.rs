@@ -4,11 +4,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 /// Writes a cursor.
-pub(crate) fn write(id: Uuid) -> String {
+pub fn write(id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(id.as_bytes())
 }
 
 /// Reads a cursor that [`write`] wrote.
-pub(crate) fn read(text: &str) -> Option<Uuid> {
+pub fn read(text: &str) -> Option<Uuid> {
     Uuid::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }

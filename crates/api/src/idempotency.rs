@@ -10,7 +10,7 @@ const RESET: &str = "Idempotency-Reset";
 const KEY_CHARS_MAX: usize = 255;
 
 /// Reads the caller's promise that equal keys mean one job, for `body` sent to `route`.
-pub(crate) fn read(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
+pub fn read(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
     let reset_failed = match one(headers, RESET)? {
         None => false,
         Some("failed") => true,

@@ -7,10 +7,11 @@
 pub mod auth;
 mod body;
 mod callbacks;
-mod cursor;
-mod idempotency;
+pub mod cursor;
+pub mod idempotency;
 mod jobs;
 mod members;
+mod orphans;
 mod path;
 pub mod problem;
 mod query;

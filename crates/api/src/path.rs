@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 pub(crate) struct JobPath(pub(crate) JobId);
 pub(crate) struct CallbackPath(pub(crate) CallbackId);
+/// fal's name for a request.
+pub(crate) struct RequestIdPath(pub(crate) String);
 
 impl FromRequestParts<ApiState> for JobPath {
     type Rejection = Problem;
@@ -25,8 +27,22 @@ impl FromRequestParts<ApiState> for CallbackPath {
     }
 }
 
+impl FromRequestParts<ApiState> for RequestIdPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        let text: Option<String> = param(parts, "request_id").await;
+        // Postgres takes no NUL in text, so no request has it in its name.
+        text.filter(|text| !text.contains('\0')).map(Self).ok_or_else(|| ProblemKind::OrphanChargeNotFound.into())
+    }
+}
+
 async fn id<T: FromStr>(parts: &mut Parts) -> Option<T> {
+    param(parts, "id").await
+}
+
+async fn param<T: FromStr>(parts: &mut Parts, wanted: &str) -> Option<T> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    let (_, text) = params.iter().find(|(name, _)| *name == "id")?;
+    let (_, text) = params.iter().find(|(name, _)| *name == wanted)?;
     text.parse().ok()
 }

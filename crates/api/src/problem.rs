@@ -6,7 +6,8 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
-use std::error::Error;
+use std::{error::Error, sync::LazyLock};
+use store::log_limit::LogLimit;
 use submitter::{FieldError, InvalidRequest};
 
 macro_rules! kinds {
@@ -55,6 +56,7 @@ kinds! {
     RouteNotFound = NOT_FOUND, "route-not-found", "There is no such route";
     JobNotFound = NOT_FOUND, "job-not-found", "Job not found";
     CallbackNotFound = NOT_FOUND, "callback-not-found", "Callback not found";
+    OrphanChargeNotFound = NOT_FOUND, "orphan-charge-not-found", "Orphan charge not found";
     /// The job succeeded, and its result is not stored.
     ResultLost = NOT_FOUND, "result-lost", "The result is not stored";
     /// The bytes of a callback were not kept.
@@ -66,6 +68,9 @@ kinds! {
     JobTerminal = CONFLICT, "job-terminal", "The job has ended";
     /// There is no result at fal that would help this job.
     NothingToRefetch = CONFLICT, "nothing-to-refetch", "There is no result to fetch again";
+    /// No attempt of the job waits for a person, or not for this.
+    NothingToResolve = CONFLICT, "nothing-to-resolve", "There is nothing to resolve";
+    OrphanChargeResolved = CONFLICT, "orphan-charge-resolved", "The orphan charge is resolved";
     /// A stored callback does not pass the checks that every callback passes.
     CallbackNotGenuine = CONFLICT, "callback-not-genuine", "The callback does not pass its checks";
     JobCanceled = GONE, "job-canceled", "The job was canceled";
@@ -172,7 +177,11 @@ impl From<InvalidRequest> for Problem {
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         if error.is_unavailable() {
-            tracing::warn!(error = &error as &dyn Error, "the store is unavailable");
+            // Callers come again and again while the database is away, and each has its own line among the answers.
+            static OUTAGES: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
+            if let Some(missed) = OUTAGES.pass() {
+                tracing::warn!(error = &error as &dyn Error, missed, "the store is unavailable");
+            }
             return Self::new(ProblemKind::Unavailable);
         }
         if is_row(&error) {

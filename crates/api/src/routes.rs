@@ -1,6 +1,6 @@
 //! All routes, and what holds for each of them.
 
-use crate::{ApiState, Problem, ProblemKind, callbacks, jobs};
+use crate::{ApiState, Problem, ProblemKind, callbacks, jobs, orphans};
 use axum::{
     Router,
     body::Body,
@@ -26,6 +26,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/jobs/{id}/timeline", get(jobs::read::timeline))
         .route("/v1/jobs/{id}/wait", get(jobs::read::wait))
         .route("/v1/jobs/{id}/cancel", post(jobs::wishes::cancel))
+        .route("/v1/jobs/{id}/resolve", post(jobs::resolve::resolve))
         .route("/v1/jobs/{id}/refetch", post(jobs::replay::refetch))
         .route("/v1/jobs/{id}/regenerate", post(jobs::replay::regenerate))
         .route("/v1/callbacks", get(callbacks::list))
@@ -33,6 +34,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/callbacks/{id}/raw", get(callbacks::raw))
         .route("/v1/callbacks/{id}/verify", post(callbacks::verify))
         .route("/v1/callbacks/{id}/reprocess", post(callbacks::reprocess))
+        .route("/v1/orphan-charges", get(orphans::list))
+        .route("/v1/orphan-charges/{request_id}/dismiss", post(orphans::dismiss))
         .route("/errors/{slug}", get(error_page))
         .fallback(|| async { Problem::from(ProblemKind::RouteNotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(ProblemKind::MethodNotAllowed) })

@@ -25,6 +25,6 @@ pub use dice::Dice;
 pub use error_class::ErrorClass;
 pub use ids::{AttemptId, CallbackId, CredentialId, JobId, KeyId, ProjectId};
 pub use job::{Job, JobEvent, JobState, JobTransition, OnUnknown, Priority};
-pub use lifecycle::{Late, Lifecycle, Recorded};
+pub use lifecycle::{Late, Lifecycle, Recorded, Resolution, Unresolvable};
 pub use retry::RetryPolicy;
 pub use token::TokenKeys;

@@ -3,6 +3,10 @@
 //! [`Attempt::apply`] and [`JobState::apply`](crate::JobState::apply) decide; this only carries their decisions from one
 //! to the other, and counts. The store locks the rows, calls this, and writes back what changed.
 
+mod resolve;
+
+pub use resolve::{Resolution, Unresolvable};
+
 use crate::{
     Attempt, AttemptEvent, AttemptId, AttemptState, AttemptTransition, Charged, ErrorClass, Failure, Job, JobEvent,
     JobState, JobTransition, OnUnknown, RetryPolicy,
@@ -71,12 +75,12 @@ impl Lifecycle {
                 ..Recorded::default()
             },
             AttemptTransition::Adopted(state) => {
-                let recorded = self.enter(index, state, event, around);
+                let recorded = self.enter(index, state, event, |life| life.what_the_job_learns(index, around));
                 Recorded { late: Some(Late::Adopted), ..recorded }
             }
             AttemptTransition::To(state) => {
                 let late = self.job.state.is_terminal() && matches!(state, AttemptState::Succeeded { .. });
-                let recorded = self.enter(index, state, event, around);
+                let recorded = self.enter(index, state, event, |life| life.what_the_job_learns(index, around));
                 Recorded { late: late.then_some(Late::SupersededOk), ..recorded }
             }
         }
@@ -129,7 +133,14 @@ impl Lifecycle {
         Recorded { attempt_changed: true, job_changed, ..Recorded::default() }
     }
 
-    fn enter(&mut self, index: usize, state: AttemptState, event: &AttemptEvent, around: &Circumstances) -> Recorded {
+    /// Moves an attempt, and its job by what `told` makes of that.
+    fn enter(
+        &mut self,
+        index: usize,
+        state: AttemptState,
+        event: &AttemptEvent,
+        told: impl FnOnce(&Self) -> Option<JobEvent>,
+    ) -> Recorded {
         let attempt = &mut self.attempts[index];
         attempt.state = state;
         attempt.version += 1;
@@ -143,7 +154,7 @@ impl Lifecycle {
             self.job.attempts_made = self.job.attempts_made.saturating_sub(1);
         }
         let mut recorded = Recorded { attempt_changed: true, ..Recorded::default() };
-        if let Some(event) = self.what_the_job_learns(index, around) {
+        if let Some(event) = told(self) {
             recorded.job_changed = self.step_job(&event);
         }
         if self.job.state.is_terminal() {

@@ -16,7 +16,6 @@ use store::{
     keys::Scope,
 };
 use submitter::JobRequest;
-use uuid::Uuid;
 
 /// Reads fal's result again, for a job that failed or whose result was lost. A job that has its result is answered as
 /// it is.
@@ -99,7 +98,7 @@ async fn keep(
         tracing::info!(job.id = %id, "the lost result of job {id} was fetched again");
         return Ok(id);
     }
-    let fresh = (JobId(Uuid::now_v7()), AttemptId(Uuid::now_v7()));
+    let fresh = (JobId(store::fresh_id()), AttemptId(store::fresh_id()));
     match jobs::insert_refetched(&api.store, id, attempt, fresh, body).await? {
         Refetched::Created(made) | Refetched::Found(made) => {
             tracing::info!(job.id = %made, job.refetched_from = %id, "the result of job {id} was fetched again");

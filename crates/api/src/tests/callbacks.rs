@@ -16,7 +16,6 @@ use store::{
     keys::Scopes,
     settle::{CallbackNews, KeptCause, Said},
 };
-use uuid::Uuid;
 
 const JOB: &str = r#"{"model":"fal-ai/flux/dev","input":{}}"#;
 const BODY: &str = r#"{"request_id":"r-1","gateway_request_id":"r-1","status":"OK","error":null,"payload":{"n": 1.0}}"#;
@@ -24,7 +23,7 @@ const BODY: &str = r#"{"request_id":"r-1","gateway_request_id":"r-1","status":"O
 /// A callback that came too old to be applied, signed in earnest.
 async fn kept(world: &World, claimed: &Claimed, body: &'static str) -> CallbackId {
     credentials::repin(&world.store, CredentialId::DEFAULT, Some("user_me")).await.unwrap();
-    let (id, stamp) = (CallbackId(Uuid::now_v7()), 1_700_000_000);
+    let (id, stamp) = (CallbackId(store::fresh_id()), 1_700_000_000);
     let message = fal::callback::signed_message("r-1", "user_me", &stamp.to_string(), BODY.as_bytes());
     let news = CallbackNews {
         id,

@@ -3,7 +3,6 @@
 use crate::{cursor, jobs::list::filter, members::Members, query::Query};
 use serde_json::{Value, json};
 use std::time::Duration;
-use uuid::Uuid;
 
 fn refused(query: Query) -> Vec<String> {
     let Err(problem) = query.finish() else { return Vec::new() };
@@ -13,7 +12,7 @@ fn refused(query: Query) -> Vec<String> {
 
 #[test]
 fn a_cursor_reads_back_and_nothing_else_does() {
-    let id = Uuid::now_v7();
+    let id = store::fresh_id();
     assert_eq!(cursor::read(&cursor::write(id)), Some(id));
     for text in ["", "x", "AAAA", &id.to_string(), &format!("{}A", cursor::write(id))] {
         assert_eq!(cursor::read(text), None, "{text}");

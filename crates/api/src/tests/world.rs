@@ -24,7 +24,6 @@ use store::{
 use submitter::{Intake, Submitter};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
-use uuid::Uuid;
 
 pub(super) struct World {
     pub(super) store: Store,
@@ -120,10 +119,10 @@ impl World {
         };
         let request = ClaimRequest {
             credential: CredentialId::DEFAULT,
-            owner: Uuid::now_v7(),
+            owner: store::fresh_id(),
             places: 100,
             timeouts: &timeouts,
-            fresh: &[(AttemptId(Uuid::now_v7()), 7)],
+            fresh: &[(AttemptId(store::fresh_id()), 7)],
         };
         let claimed = claim(&self.store, &request).await.unwrap().pop().expect("a job is ready");
         self.told(&claimed, AttemptEvent::Bound(RequestId(request_id.to_owned())), None).await;
@@ -178,6 +177,7 @@ async fn state(store: &Store, result: &'static str) -> ApiState {
         settler: settler.clone(),
         rejections: Rejections::start(store.clone(), &tasks, stop.clone()),
         body_max: 1024 * 1024,
+        body_timeout: receiver::ingest::BODY_TIMEOUT,
         leeway: Duration::from_mins(5),
         outages: store::log_limit::LogLimit::default(),
     };

@@ -2,7 +2,7 @@
 //! accepted in passing; these rows cannot.
 
 use super::world::{LASTING, PASSING, a_queued_job, id, request};
-use crate::lifecycle::Late;
+use crate::lifecycle::{Late, Resolution, Unresolvable};
 use crate::{AttemptEvent, Charged, ErrorClass, Failure, JobState, Lifecycle, OnUnknown};
 
 #[derive(Clone, Copy, Debug)]
@@ -157,4 +157,68 @@ fn a_late_ok_is_adopted_while_the_job_is_open_and_only_noted_afterwards() {
         assert_eq!(closed.ok(1).late, Some(Late::SupersededOk), "{end:?}");
         assert_eq!((closed.states(), closed.job.state), (vec!["failed"], JobState::Canceled), "{end:?}");
     }
+}
+
+#[test]
+fn a_person_gives_up_any_unknown_attempt_and_sends_again_what_waits_for_a_person() {
+    use OnUnknown::{Impatient, Operator, Patient};
+    for policy in [Patient, Impatient, Operator] {
+        let mut lifecycle = one_attempt(Start::Unknown, policy);
+        lifecycle.resolve(Resolution::GiveUp, &super::world::AROUND).unwrap();
+        let abandoned = Failure { class: ErrorClass::Abandoned, charged: Charged::Perhaps };
+        assert_eq!((lifecycle.states(), lifecycle.job.state), (vec!["abandoned"], JobState::Failed(abandoned)));
+
+        let mut lifecycle = one_attempt(Start::Unknown, policy);
+        let said = lifecycle.resolve(Resolution::Resubmit, &super::world::AROUND);
+        if policy == Operator {
+            assert_eq!((lifecycle.states(), lifecycle.job.state.as_str()), (vec!["abandoned"], "queued"));
+            assert_eq!(lifecycle.job.attempts_made, 1, "fal may have run it, so it counts");
+        } else {
+            assert_eq!(said, Err(Unresolvable::PolicyDecides(policy)));
+            assert_eq!((lifecycle.states(), lifecycle.job.state.as_str()), (vec!["unknown"], "running"));
+        }
+    }
+}
+
+#[test]
+fn a_person_decides_nothing_where_nothing_waits() {
+    let resolve = |lifecycle: &Lifecycle, how| {
+        let mut after = lifecycle.clone();
+        let refused = after.resolve(how, &super::world::AROUND).unwrap_err();
+        assert_eq!(&after, lifecycle, "{how:?}");
+        refused
+    };
+    for from in [Start::Submitting, Start::Submitted] {
+        let lifecycle = one_attempt(from, OnUnknown::Operator);
+        assert_eq!(resolve(&lifecycle, Resolution::GiveUp), Unresolvable::NothingUnknown, "{from:?}");
+    }
+    let mut ended = one_attempt(Start::Unknown, OnUnknown::Operator);
+    ended.ok(1);
+    assert_eq!(resolve(&ended, Resolution::GiveUp), Unresolvable::JobEnded);
+
+    let mut last = a_queued_job(1, OnUnknown::Operator);
+    assert!(last.claim());
+    last.happens(1, &AttemptEvent::NoAnswer);
+    assert_eq!(resolve(&last, Resolution::Resubmit), Unresolvable::AttemptsUsedUp);
+
+    let mut unwanted = one_attempt(Start::Unknown, OnUnknown::Operator);
+    unwanted.record_job(&crate::JobEvent::CancelRequested);
+    assert_eq!(resolve(&unwanted, Resolution::Resubmit), Unresolvable::CancelArmed);
+    unwanted.resolve(Resolution::GiveUp, &super::world::AROUND).unwrap();
+    assert_eq!(unwanted.job.state, JobState::Canceled);
+}
+
+#[test]
+fn what_a_person_gave_up_still_brings_its_result() {
+    let mut again = one_attempt(Start::Unknown, OnUnknown::Operator);
+    let mut failed = again.clone();
+    again.resolve(Resolution::Resubmit, &super::world::AROUND).unwrap();
+    assert!(again.claim());
+    failed.resolve(Resolution::GiveUp, &super::world::AROUND).unwrap();
+
+    let recorded = again.ok(1);
+    assert_eq!((recorded.late, recorded.cancel_at_fal), (Some(Late::Adopted), vec![id(2)]));
+    assert_eq!(again.job.state, JobState::Succeeded);
+    assert_eq!(failed.ok(1).late, Some(Late::SupersededOk));
+    assert_eq!(failed.job.state.as_str(), "failed");
 }

@@ -1,7 +1,7 @@
 //! What may happen to a job, drawn at random.
 
 use super::world::{AROUND, LASTING, PASSING, a_job, id, request};
-use crate::lifecycle::Recorded;
+use crate::lifecycle::{Recorded, Resolution};
 use crate::{AttemptEvent, Charged, ErrorClass, JobEvent, JobState, Lifecycle, OnUnknown, RequestId};
 use proptest::prelude::*;
 
@@ -12,6 +12,7 @@ pub(super) enum Step {
     Attempt(u16, AttemptEvent),
     Job(JobEvent),
     SupersedeUnknown(u16),
+    Resolve(Resolution),
 }
 
 impl Step {
@@ -21,6 +22,7 @@ impl Step {
             Self::Attempt(number, event) => lifecycle.happens(*number, event),
             Self::Job(event) => lifecycle.record_job(event),
             Self::SupersedeUnknown(number) => lifecycle.supersede_unknown(id(*number), &AROUND),
+            Self::Resolve(how) => lifecycle.resolve(*how, &AROUND).map(|(_, recorded)| recorded).unwrap_or_default(),
         }
     }
 
@@ -32,7 +34,7 @@ impl Step {
     pub(super) fn number(&self) -> Option<u16> {
         match self {
             Self::Attempt(number, _) | Self::SupersedeUnknown(number) => Some(*number),
-            Self::Claim | Self::Job(_) => None,
+            Self::Claim | Self::Job(_) | Self::Resolve(_) => None,
         }
     }
 }
@@ -86,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => about_an_attempt(),
         1 => about_the_job(),
         2 => (1u16..=3).prop_map(Step::SupersedeUnknown),
+        1 => prop::sample::select(&Resolution::ALL[..]).prop_map(Step::Resolve),
     ]
 }
 

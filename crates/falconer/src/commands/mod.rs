@@ -1,4 +1,4 @@
-//! Commands of people. Noun, then verb. Jobs and callbacks go over REST; keys, credentials and doctor ask the database.
+//! Commands of people. Noun, then verb. Jobs, callbacks and orphan charges go over REST; keys, credentials and doctor ask the database.
 
 mod callbacks;
 mod client;
@@ -8,6 +8,7 @@ mod doctor;
 mod exit;
 mod jobs;
 mod keys;
+mod orphans;
 mod output;
 mod paging;
 mod problem;
@@ -32,6 +33,9 @@ pub(crate) enum Nouns {
     /// Look at what fal sent, check it, process it again
     #[command(after_help = "Example:\n  falconer callbacks list --disposition rejected")]
     Callbacks(Box<callbacks::CallbacksArgs>),
+    /// Look at what fal billed and no attempt explains
+    #[command(after_help = "Example:\n  falconer orphans list --state open")]
+    Orphans(Box<orphans::OrphansArgs>),
     /// Look at fal accounts, and pin whom their callbacks must be signed for
     #[command(subcommand, after_help = "Example:\n  falconer credentials list")]
     Credentials(credentials::CredentialsCommand),
@@ -65,6 +69,7 @@ impl Nouns {
         match self {
             Self::Jobs(args) => args.run(&load(file)?).await,
             Self::Callbacks(args) => args.run(&load(file)?).await,
+            Self::Orphans(args) => args.run(&load(file)?).await,
             Self::Credentials(command) => command.run(&load(file)?).await,
             Self::Keys(command) => command.run(&load(file)?).await,
             Self::Doctor(args) => args.run(file).await,

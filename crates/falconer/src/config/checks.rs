@@ -1,7 +1,7 @@
 //! Relations between settings. Each is one line that names its keys.
 
 use super::Config;
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 use store::PoolSizes;
 use url::{Host, Url};
 
@@ -31,6 +31,16 @@ pub(super) fn broken(config: &Config) -> Vec<String> {
         (
             reconciler.history_after < reconciler.abandon_after,
             "reconciler.history_after must be shorter than reconciler.abandon_after".to_owned(),
+        ),
+        (
+            cron::Schedule::from_str(&config.audit.at).is_ok(),
+            "audit.at must be a schedule of seconds, minutes, hours, days, months and weekdays, such as `0 17 * * * *`"
+                .to_owned(),
+        ),
+        (
+            config.audit.grace < config.audit.overlap,
+            "audit.grace must be shorter than audit.overlap, so that a young charge is read again when it is old enough"
+                .to_owned(),
         ),
         (
             config.database.max_connections >= PoolSizes::TOTAL_MIN,

@@ -62,6 +62,7 @@ fn refuse_unknown_names(environment: &BTreeMap<String, String>) -> Result<()> {
         .keys()
         .map(String::as_str)
         .filter(|name| name.starts_with("FALCONER_") && !name.contains("__") && !OTHER_NAMES.contains(name))
+        .filter(|name| !failpoints::is_switch(name))
         .collect();
     if unknown.is_empty() {
         return Ok(());

@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseConfig,
     pub(crate) submitter: SubmitterConfig,
     pub(crate) reconciler: ReconcilerConfig,
+    pub(crate) audit: AuditConfig,
     pub(crate) receiver: ReceiverConfig,
     pub(crate) shutdown: ShutdownConfig,
     pub(crate) retention: RetentionConfig,
@@ -107,6 +108,19 @@ pub(crate) struct ReconcilerConfig {
     pub(crate) history_lag: Duration,
     #[serde(with = "humantime_serde")]
     pub(crate) abandon_after: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuditConfig {
+    /// As cron writes it, with seconds first.
+    pub(crate) at: String,
+    #[serde(with = "humantime_serde")]
+    pub(crate) overlap: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) grace: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) whole_every: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

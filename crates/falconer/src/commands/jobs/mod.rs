@@ -13,7 +13,7 @@ use super::{
 use crate::{config::Config, random};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use domain::JobId;
+use domain::{JobId, Resolution};
 use fields::JobFields;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -59,6 +59,9 @@ enum Verb {
     /// Ask for a job's end; what runs at fal ends when fal confirms it
     #[command(after_help = help("falconer jobs cancel 01990000-0000-7000-8000-000000000001"))]
     Cancel(Change),
+    /// Decide about a job of whose attempt nobody knows what became
+    #[command(after_help = help("falconer jobs resolve 01990000-0000-7000-8000-000000000001 --resubmit"))]
+    Resolve(Resolve),
     /// Read fal's result again, for a job that failed or whose result was lost; costs nothing
     #[command(after_help = help("falconer jobs refetch 01990000-0000-7000-8000-000000000001"))]
     Refetch(Change),
@@ -92,6 +95,25 @@ struct Change {
     dry_run: bool,
     #[command(flatten)]
     with: Common,
+}
+
+#[derive(Debug, Args)]
+struct Resolve {
+    #[command(flatten)]
+    action: Action,
+    #[command(flatten)]
+    change: Change,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Action {
+    /// Send the job again, at the risk of paying twice; for jobs with `on_unknown: operator`
+    #[arg(long)]
+    resubmit: bool,
+    /// Let the job fail as abandoned
+    #[arg(long)]
+    give_up: bool,
 }
 
 /// What is common to those verbs that make a job.
@@ -175,8 +197,13 @@ impl JobsArgs {
             Verb::Wait { id, wait, with } => {
                 wait::run(&Client::of(config, with.client)?, &id.to_string(), &wait, with.output.format).await
             }
-            Verb::Cancel(change) => change.run(config, "cancel").await,
-            Verb::Refetch(change) => change.run(config, "refetch").await,
+            Verb::Cancel(change) => change.run(config, "cancel", None).await,
+            Verb::Resolve(args) => {
+                let how = if args.action.resubmit { Resolution::Resubmit } else { Resolution::GiveUp };
+                let body = json!({ "action": how.as_str() }).to_string();
+                args.change.run(config, "resolve", Some(body)).await
+            }
+            Verb::Refetch(change) => change.run(config, "refetch", None).await,
             Verb::Regenerate(args) => args.run(config).await,
             Verb::Timeline { id, with } => timeline(config, id, with).await,
         }
@@ -233,10 +260,13 @@ impl Making {
 }
 
 impl Change {
-    async fn run(self, config: &Config, verb: &str) -> Result<Exit> {
+    async fn run(self, config: &Config, verb: &str, body: Option<String>) -> Result<Exit> {
         let format = self.with.output.format;
         let client = Client::of(config, self.with.client)?;
-        let call = Call::post(format!("/v1/jobs/{}/{verb}", self.id));
+        let mut call = Call::post(format!("/v1/jobs/{}/{verb}", self.id));
+        if let Some(body) = body {
+            call = call.body(body);
+        }
         if self.dry_run {
             output::print(&client.tell(&call, format));
         } else {

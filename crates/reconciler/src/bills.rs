@@ -1,0 +1,82 @@
+//! fal's bills of one account, and whether it lists them at all.
+
+use chrono::{DateTime, Utc};
+use fal::{
+    QueueClient,
+    client::{BillingEvent, ListingOutcome},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Where the bills of one account are read. Clones share what was learnt of it.
+#[derive(Clone, Debug)]
+pub struct Bills {
+    fal: Arc<QueueClient>,
+    /// Set once fal has refused to list bills for this key; then nobody asks again.
+    refused: Arc<AtomicBool>,
+}
+
+/// One page of the bills, or why there is none.
+#[derive(Debug)]
+pub(crate) enum BillsPage {
+    Read { charges: Vec<BillingEvent>, next: Option<String> },
+    Refused,
+    Unavailable { message: String },
+}
+
+impl Bills {
+    pub fn new(fal: Arc<QueueClient>) -> Self {
+        Self { fal, refused: Arc::default() }
+    }
+
+    /// Whether fal may still list bills for this key.
+    pub(crate) fn are_listed(&self) -> bool {
+        !self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Reads one page of what was billed between two times.
+    pub(crate) async fn page(&self, start: DateTime<Utc>, end: DateTime<Utc>, cursor: Option<&str>) -> BillsPage {
+        if !self.are_listed() {
+            return BillsPage::Refused;
+        }
+        match self.fal.billing_events(start, end, cursor).await {
+            ListingOutcome::Page { items, next_cursor } => BillsPage::Read { charges: items, next: next_cursor },
+            ListingOutcome::Refused { status, .. } => {
+                self.note_refusal(status);
+                BillsPage::Refused
+            }
+            ListingOutcome::Unavailable { message } => BillsPage::Unavailable { message },
+        }
+    }
+
+    /// Reads all that was billed between two times. Nothing where any of it cannot be had within `pages_max` pages.
+    pub(crate) async fn all(
+        &self,
+        start: DateTime<Utc>,
+        end: DateTime<Utc>,
+        pages_max: u32,
+    ) -> Option<Vec<BillingEvent>> {
+        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        for _ in 0..pages_max {
+            match self.page(start, end, cursor.as_deref()).await {
+                BillsPage::Read { charges, next } => {
+                    all.extend(charges);
+                    cursor = next;
+                }
+                BillsPage::Refused | BillsPage::Unavailable { .. } => return None,
+            }
+            if cursor.is_none() {
+                return Some(all);
+            }
+        }
+        None
+    }
+
+    fn note_refusal(&self, status: u16) {
+        if !self.refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(status, "fal lists no bills for this key: charges that no attempt explains are not found");
+        }
+    }
+}
