@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use failpoints::Bug;
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -43,8 +44,13 @@ pub fn http_client() -> Result<reqwest::Client, HttpClientError> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err(HttpClientError::NoTlsProvider);
     }
+    let redirects = if failpoints::seeded(Bug::FollowsRedirects) {
+        reqwest::redirect::Policy::limited(3)
+    } else {
+        reqwest::redirect::Policy::none()
+    };
     reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(redirects)
         .retry(reqwest::retry::never())
         .no_proxy()
         .referer(false)

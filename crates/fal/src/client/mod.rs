@@ -7,7 +7,7 @@ mod cancel;
 mod config;
 mod headers;
 mod platform;
-mod queue_urls;
+pub mod queue_urls;
 mod result;
 mod status;
 mod submit;

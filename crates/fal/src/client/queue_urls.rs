@@ -8,7 +8,8 @@ use crate::web;
 /// fal's own queue hosts; the second stands in for the first.
 const FAL_QUEUE_HOSTS: [&str; 2] = ["queue.fal.run", "queue.falrun.com"];
 
-pub(super) fn submit(base: &Url, endpoint: &EndpointId, webhook_url: Option<&str>) -> Url {
+/// The URL that a job is sent to, with the one that fal shall call as its only parameter.
+pub fn submit(base: &Url, endpoint: &EndpointId, webhook_url: Option<&str>) -> Url {
     let mut url = web::join(base, endpoint.segments());
     if let Some(webhook_url) = webhook_url {
         url.query_pairs_mut().append_pair("fal_webhook", webhook_url);
@@ -17,13 +18,13 @@ pub(super) fn submit(base: &Url, endpoint: &EndpointId, webhook_url: Option<&str
 }
 
 /// The URL of a request, with a last segment (`status`, `cancel`) or, without one, of its result.
-pub(super) fn request(base: &Url, endpoint: &EndpointId, request_id: &str, last: Option<&str>) -> Url {
+pub fn request(base: &Url, endpoint: &EndpointId, request_id: &str, last: Option<&str>) -> Url {
     let path = endpoint.app().split('/').chain(["requests", request_id]).chain(last);
     web::join(base, path)
 }
 
 /// Whether a URL that fal returned points to a queue host we know. We call none of them; a foreign one is worth a look.
-pub(super) fn is_on_known_host(base: &Url, returned: &str) -> bool {
+pub fn is_on_known_host(base: &Url, returned: &str) -> bool {
     let Ok(returned) = Url::parse(returned) else {
         return false;
     };

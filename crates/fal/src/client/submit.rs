@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::ErrorClass;
+use failpoints::Point;
 use http::Method;
 use http::header::CONTENT_TYPE;
 use reqwest::Response;
@@ -85,6 +86,7 @@ impl QueueClient {
             .header("x-fal-request-start-timeout", &start_timeout)
             .header("x-fal-request-timeout", &start_timeout)
             .body(body);
+        failpoints::hit(Point::SubmitBeforePost);
         match exchange::send(request, deadline).await {
             Err(SendFailure::NotSent(message)) => SubmitOutcome::NotSent { message: self.clean(&message) },
             Err(SendFailure::Lost(message)) => SubmitOutcome::Unknown { message: self.clean(&message) },

@@ -5,6 +5,7 @@
 extern crate falconer_fal as fal;
 
 mod jwks;
+mod jwks_outage;
 mod platform;
 mod poll;
 mod server;
