@@ -24,34 +24,46 @@ macro_rules! bugs {
 }
 
 bugs! {
-    /// News are applied to an attempt whatever state it is in.
+    /// News are applied to an attempt although it has ended.
     NoStateGuard = "no_state_guard",
+    /// A callback that repeats what is recorded is settled as if it were the first.
+    NoDeduplication = "no_deduplication",
     /// fal is told 2xx before its callback is committed.
     AnswerBeforeCommit = "answer_before_commit",
-    /// A callback that came before is settled as if it were the first.
-    NoDeduplication = "no_deduplication",
-    /// Whose account a callback comes from is not looked at.
+    /// A caller is told 202 before the job is committed.
+    AcknowledgeBeforeCommit = "acknowledge_before_commit",
+    /// Whose account a callback was signed for is not looked at.
     NoUserCheck = "no_user_check",
     /// A signature that does not verify is taken.
     LaxVerify = "lax_verify",
-    /// Whoever lost a lease may still write under it.
-    NoFence = "no_fence",
-    /// What a dead process had claimed is sent again instead of being looked for.
+    /// Whoever has lost the lease of an attempt sends it all the same.
+    SendsPastLease = "sends_past_lease",
+    /// What a dead process was sending is sent again, as if nothing had left.
     RescueResends = "rescue_resends",
-    /// An accepted POST whose answer was lost is sent again at once.
+    /// A POST whose answer was lost is sent again at once.
     BlindRetry = "blind_retry",
+    /// The slots of the account are not counted.
+    NoSlotCount = "no_slot_count",
     /// A charge is not written to the ledger.
     NoLedgerLine = "no_ledger_line",
-    /// A retried callback charges once more.
-    DoubleCharge = "double_charge",
-    /// A redirect of fal is followed with our key.
+    /// A run that fal does not bill is written to the ledger as a charge.
+    ChargesForNothing = "charges_for_nothing",
+    /// fal's word that it will try to cancel is taken for the end of the run.
+    CancelBelieved = "cancel_believed",
+    /// A redirect of fal is followed, with what was sent.
     FollowsRedirects = "follows_redirects",
-    /// A result is parsed and written again before it is stored.
+    /// A result is parsed and written anew before it is stored.
     ReserializedResult = "reserialized_result",
+    /// A job ends and no event tells of it.
+    NoEvent = "no_event",
     /// Nobody asks fal about callbacks that never came.
     NoReconciling = "no_reconciling",
     /// The second request under one idempotency key makes a second job.
     NoIdempotency = "no_idempotency",
+    /// Whose job it is that a caller asks for is not looked at.
+    NoTenantCheck = "no_tenant_check",
+    /// The callback URL is logged, with the token that routes callbacks.
+    TokenInLog = "token_in_log",
 }
 
 /// Whether this bug is switched on by [`crate::BUG_VARIABLE`]; never in a release build.

@@ -23,6 +23,12 @@ pub const BUG_VARIABLE: &str = "FALCONER_SEEDED_BUG";
 /// Seconds by which this process's own clock is wrong; negative is behind.
 pub const SKEW_VARIABLE: &str = "FALCONER_CLOCK_SKEW";
 
+/// Whether an environment variable is one of those that switch this crate; none is in a release build, which so refuses
+/// them as it refuses every name that it does not know.
+pub fn is_switch(variable: &str) -> bool {
+    ENABLED && [POINT_VARIABLE, BUG_VARIABLE, SKEW_VARIABLE].contains(&variable)
+}
+
 /// How wrong the clock of this process is, in seconds; 0 in a release build and where nothing is set.
 #[inline]
 pub fn clock_skew() -> i64 {

@@ -97,10 +97,10 @@ mod armed {
         atomic::{AtomicU64, Ordering},
     };
 
-    struct Armed {
-        point: Point,
-        at_hit: u64,
-        stops: bool,
+    pub(super) struct Armed {
+        pub(super) point: Point,
+        pub(super) at_hit: u64,
+        pub(super) stops: bool,
         hits: AtomicU64,
     }
 
@@ -119,7 +119,7 @@ mod armed {
     }
 
     /// Panics at what it cannot read: a test that asks for a point which is not there would pass for nothing.
-    fn parse(said: &str) -> Armed {
+    pub(super) fn parse(said: &str) -> Armed {
         let mut parts = said.split(':');
         let (name, at_hit, how) = (parts.next(), parts.next(), parts.next());
         let point = Point::ALL.iter().copied().find(|point| Some(point.name()) == name);
@@ -135,5 +135,38 @@ mod armed {
         let pid = std::process::id().to_string();
         let sent = std::process::Command::new("kill").args(["-STOP", &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "this process cannot stop itself");
+        // The signal goes to the process, and another thread may be the one that it interrupts: this one must not get past
+        // the point before all of them stand still.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+}
+
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use super::{Point, armed::parse};
+    use std::{collections::BTreeSet, panic};
+
+    #[test]
+    fn a_hit_of_a_point_is_asked_for_by_its_name() {
+        for point in Point::ALL {
+            let armed = parse(&format!("{}:7", point.name()));
+            assert_eq!((armed.point, armed.at_hit, armed.stops), (*point, 7, false));
+        }
+        assert!(parse("submit.before_post:1:stop").stops);
+    }
+
+    #[test]
+    fn what_names_no_hit_of_a_point_is_refused_loudly() {
+        for said in
+            ["submit.before_post", "submit.before_post:0", "submit.before:1", "submit.before_post:1:go", ":", ""]
+        {
+            assert!(panic::catch_unwind(|| parse(said)).is_err(), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_points_share_a_name() {
+        let names: BTreeSet<&str> = Point::ALL.iter().map(|point| point.name()).collect();
+        assert_eq!(names.len(), Point::ALL.len());
     }
 }

@@ -4,7 +4,12 @@ use crate::OwnPostgres;
 use anyhow::{Context as _, Result};
 use dev_postgres::Cluster;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
-use std::{str::FromStr as _, sync::OnceLock, time::Duration};
+use std::{
+    process::{ExitStatus, Stdio},
+    str::FromStr as _,
+    sync::OnceLock,
+    time::Duration,
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -30,13 +35,40 @@ impl Database {
     }
 
     /// Makes a database on a cluster that nobody else uses.
-    pub(crate) async fn create_alone() -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the cluster or the database cannot be made.
+    pub async fn create_alone() -> Result<Self> {
         let own = OwnPostgres::start().await?;
         Self::create_on(own.url()?, Some(own)).await
     }
 
+    /// Makes a database without a schema on the cluster that worlds share.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn create_empty() -> Result<Self> {
+        Self::create_from("template0", shared_cluster().await?, None).await
+    }
+
+    /// Runs `falconer migrate` on it. `failpoint` says where the process is to die; nothing where it is empty.
+    ///
+    /// # Errors
+    /// When the command cannot be started.
+    pub async fn migrate(&self, failpoint: &str) -> Result<ExitStatus> {
+        let mut command = tokio::process::Command::new(crate::server::binary()?);
+        command.arg("migrate").env_clear().env("DATABASE_URL", self.url.as_str());
+        command.env(failpoints::POINT_VARIABLE, failpoint).current_dir(std::env::temp_dir());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        command.status().await.context("falconer cannot be started")
+    }
+
     async fn create_on(admin: Url, own: Option<OwnPostgres>) -> Result<Self> {
         let template = template(&admin).await.context("the template database cannot be made")?;
+        Self::create_from(&template, admin, own).await
+    }
+
+    async fn create_from(template: &str, admin: Url, own: Option<OwnPostgres>) -> Result<Self> {
         let name = format!("world_{}", Uuid::new_v4().simple());
         let mut connection = connect(&admin).await?;
         execute(&mut connection, format!("create database {name} template {template}")).await?;
@@ -45,16 +77,20 @@ impl Database {
     }
 
     /// For sqlx and for the server.
-    pub(crate) fn url(&self) -> &Url {
+    pub fn url(&self) -> &Url {
         &self.url
     }
 
-    pub(crate) fn own(&self) -> Option<&OwnPostgres> {
+    /// The cluster, where it is this database's alone.
+    pub fn own(&self) -> Option<&OwnPostgres> {
         self.own.as_ref()
     }
 
     /// Opens a few connections for the test's own questions.
-    pub(crate) fn pool(&self) -> Result<PgPool> {
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn pool(&self) -> Result<PgPool> {
         let options = quiet(&self.url)?.application_name("story");
         let pool = sqlx::postgres::PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10));
         Ok(pool.connect_lazy_with(options))

@@ -20,5 +20,6 @@ pub use database::Database;
 pub use own_postgres::OwnPostgres;
 pub use server::Server;
 pub use world::{
-    Answer, CALLBACK_SECRET, CallbackId, JobId, World, WorldBuilder, error_body, http_client, ok_body, quick_runs,
+    Answer, CALLBACK_SECRET, CallbackId, FAL_KEY, Finding, JobId, World, WorldBuilder, error_body, http_client,
+    make_key, ok_body, quick_runs,
 };

@@ -24,11 +24,10 @@ pub struct Server {
 
 impl Server {
     /// Starts a process on ports of its own and waits until it is ready. `settings` are environment variables.
-    pub(crate) async fn start(
-        mut settings: BTreeMap<String, String>,
-        roles: Option<String>,
-        log: PathBuf,
-    ) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start(mut settings: BTreeMap<String, String>, roles: Option<String>, log: PathBuf) -> Result<Self> {
         let addrs = ports::three_free();
         for (name, addr) in ["API", "CALLBACK", "METRICS"].into_iter().zip(addrs) {
             settings.insert(format!("FALCONER_SERVER__{name}_ADDR"), addr.to_string());
@@ -53,6 +52,11 @@ impl Server {
         format!("http://{}", self.addrs[2])
     }
 
+    /// The running process, for what can be read of it in `/proc`.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
     /// Changes a setting for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(name.to_owned(), value.to_owned());
@@ -63,6 +67,15 @@ impl Server {
     /// # Errors
     /// When it does not become ready; the error holds the end of its log.
     pub async fn start_again(&mut self) -> Result<()> {
+        self.launch()?;
+        self.ready().await
+    }
+
+    /// Starts a stopped process on the ports that it had, and does not wait for it.
+    ///
+    /// # Errors
+    /// When it runs already, or cannot be started at all.
+    pub fn launch(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the server runs already");
         let log = File::options().create(true).append(true).open(&self.log).context("the server's log")?;
         let mut command = Command::new(binary()?);
@@ -74,7 +87,27 @@ impl Server {
         command.env_clear().envs(&self.settings).current_dir(std::env::temp_dir());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         self.child = Some(command.spawn().context("falconer cannot be started")?);
-        self.ready().await
+        Ok(())
+    }
+
+    /// Whether the process has ended although nobody ended it; then it may be launched again.
+    pub fn ended_by_itself(&mut self) -> bool {
+        let ended = self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
+        if ended {
+            self.child = None;
+        }
+        ended
+    }
+
+    /// Runs a command of people against this server with an API key, and returns what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn command(&self, key: &str, args: &[&str]) -> Result<std::process::Output> {
+        let mut command = Command::new(binary()?);
+        command.args(args).env_clear().current_dir(std::env::temp_dir()).stdin(Stdio::null()).kill_on_drop(true);
+        command.env("FALCONER_CLIENT__URL", self.api()).env("FALCONER_CLIENT__KEY", key);
+        command.output().await.context("the command cannot be run")
     }
 
     /// Kills the process where it stands.
@@ -91,7 +124,7 @@ impl Server {
     /// # Errors
     /// When the process is not running.
     pub async fn signal(&self, name: &str) -> Result<()> {
-        let pid = self.child.as_ref().and_then(Child::id).context("the server is not running")?;
+        let pid = self.pid().context("the server is not running")?;
         let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().await?;
         ensure!(sent.success(), "kill -s {name} {pid} failed");
         Ok(())
@@ -121,7 +154,11 @@ impl Server {
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 
-    async fn ready(&mut self) -> Result<()> {
+    /// Waits until a launched process is ready.
+    ///
+    /// # Errors
+    /// When it ends before, or does not become ready; the error holds the end of its log.
+    pub async fn ready(&mut self) -> Result<()> {
         let client = crate::world::http_client();
         let url = format!("{}/readyz", self.metrics());
         let began = std::time::Instant::now();
@@ -141,11 +178,14 @@ impl Server {
     }
 }
 
-/// Finds the binary that was built with this test: two folders above the test's own.
+/// Finds the binary that was built with this program: beside it, or one folder above where this is a test.
 pub(crate) fn binary() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("this test's own path")?;
-    let profile = own.ancestors().nth(2).context("a test lies in target/<profile>/deps")?;
-    let built = profile.join("falconer");
+    let own = std::env::current_exe().context("this program's own path")?;
+    let mut folder = own.parent().context("a program lies in a folder")?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().context("a test lies in target/<profile>/deps")?;
+    }
+    let built = folder.join("falconer");
     ensure!(built.is_file(), "{} is missing: run `cargo build -p falconer` first", Path::display(&built));
     Ok(built)
 }

@@ -1,11 +1,16 @@
 //! Compares the database with what the simulated fal knows to have happened.
 
+mod leases;
+mod money;
+
+pub use leases::sent_past_lease;
+
 use crate::invariants::Broken;
 use anyhow::{Context as _, Result};
 use domain::TokenKeys;
-use simulator::{OutcomeKind, RequestView, Simulator};
+use simulator::{Fault, OutcomeKind, RequestView, Simulator};
 use sqlx::PgPool;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 
 /// Asks both sides, and returns what one knows and the other does not. `acknowledged` are the jobs of which a caller was
@@ -23,12 +28,16 @@ pub async fn broken(db: &PgPool, sim: &Simulator, acknowledged: &[Uuid], forged:
         }
     };
     note("I01", "every acknowledged job exists", lost_jobs(db, acknowledged).await?);
+    let (unpaid, unbilled) = money::differences(db, &requests, &attempts, forged).await?;
+    note("I16", "what fal bills of an attempt that has ended is in the ledger", unpaid);
+    note("I16", "the ledger holds no charge that fal did not make, and fal's own units", unbilled);
     note("I10", "a stored result is what fal sent", changed_results(db, &requests, forged).await?);
     note(
         "I18",
-        "every accepted POST belongs to one attempt, and no attempt to two",
-        stray_posts(&requests, &attempts)?,
+        "every accepted POST belongs to one attempt or is an orphan charge, and no attempt to two",
+        stray_posts(&requests, &attempts, &orphan_charges(db).await?)?,
     );
+    note("I18", "what is recorded as never taken by fal was never taken", taken_after_all(db, &requests).await?);
     note("I19", "a job is paid for once, unless its policy took the risk", double_spend(&requests, &attempts)?);
     note("I21", "every callback that was answered with 2xx is stored", lost_callbacks(db, &requests).await?);
     Ok(broken)
@@ -43,18 +52,24 @@ struct Attempts {
 
 impl Attempts {
     async fn read(db: &PgPool) -> Result<Self> {
-        let rows: Vec<(Uuid, Uuid, bool)> = sqlx::query_as(
-            "select a.id, a.job_id, a.state in ('abandoned', 'expired', 'failed', 'canceled') or a.superseded_at is not null
-             from falconer.attempts a",
+        let rows: Vec<(Uuid, Uuid)> =
+            sqlx::query_as("select id, job_id from falconer.attempts").fetch_all(db).await.context("attempts")?;
+        // An attempt of which fal took nothing is no ground for paying twice, and a policy is one only where it was asked for.
+        let risks: Vec<(Uuid, i64)> = sqlx::query_as(
+            "select t.job_id, count(distinct t.attempt_number) from falconer.transitions t
+             join falconer.jobs j on j.id = t.job_id
+             where t.attempt_number > 0 and (
+                 t.attempt_from is distinct from t.attempt_to and (t.attempt_to in ('abandoned', 'expired', 'canceled')
+                     or t.attempt_to = 'failed' and coalesce(split_part(t.detail, ':', 1), '')
+                         not in ('not_sent', 'rate_limited', 'credential'))
+                 or t.event = 'superseded' and j.on_unknown = 'impatient')
+             group by t.job_id",
         )
         .fetch_all(db)
         .await
-        .context("attempts")?;
-        let mut risks: HashMap<Uuid, usize> = HashMap::new();
-        for (_, job, _) in rows.iter().filter(|(_, _, risk)| *risk) {
-            *risks.entry(*job).or_default() += 1;
-        }
-        Ok(Self { job_of: rows.into_iter().map(|(id, job, _)| (id, job)).collect(), risks })
+        .context("risks")?;
+        let risks = risks.into_iter().map(|(job, count)| (job, usize::try_from(count).unwrap_or(usize::MAX)));
+        Ok(Self { job_of: rows.into_iter().collect(), risks: risks.collect() })
     }
 }
 
@@ -87,11 +102,15 @@ async fn changed_results(db: &PgPool, requests: &[RequestView], forged: &[String
     let sent: HashMap<&str, &RequestView> = requests.iter().map(|sent| (sent.request_id.as_str(), sent)).collect();
     let differs = |(request_id, sha256): &(String, Vec<u8>)| {
         let sha256 = Some(hex::encode(sha256));
-        // A hostile payload is the simulator's own invention on top of the result that it notes.
+        // A hostile payload is the simulator's own invention on top of the result that it notes. So is what it signs to
+        // contradict a run that failed: a late OK of a failed attempt counts, whoever is wrong.
         sent.get(request_id.as_str()).is_none_or(|sent| {
+            let contradicts =
+                sent.outcome != Some(OutcomeKind::Ok) && sent.faults.contains(&Fault::CallbackConflicting);
             sha256 != sent.result_sha256
                 && sha256 != sent.payload_sha256
-                && !sent.faults.contains(&simulator::Fault::CallbackHostileJson)
+                && !sent.faults.contains(&Fault::CallbackHostileJson)
+                && !contradicts
         })
     };
     Ok(rows
@@ -102,18 +121,47 @@ async fn changed_results(db: &PgPool, requests: &[RequestView], forged: &[String
         .collect())
 }
 
-fn stray_posts(requests: &[RequestView], attempts: &Attempts) -> Result<Vec<String>> {
+/// Requests that were billed and that no attempt explained when the bills were read.
+async fn orphan_charges(db: &PgPool) -> Result<HashSet<String>> {
+    let found: Vec<String> = sqlx::query_scalar("select request_id from falconer.orphan_charges")
+        .fetch_all(db)
+        .await
+        .context("orphan charges")?;
+    Ok(found.into_iter().collect())
+}
+
+fn stray_posts(requests: &[RequestView], attempts: &Attempts, orphan_charges: &HashSet<String>) -> Result<Vec<String>> {
     let mut posts: BTreeMap<Uuid, usize> = BTreeMap::new();
     let mut stray = Vec::new();
     for request in requests.iter().filter(|request| request.webhook_url.is_some()) {
         match attempt_of(request)? {
             Some(attempt) if attempts.job_of.contains_key(&attempt) => *posts.entry(attempt).or_default() += 1,
+            _ if orphan_charges.contains(&request.request_id) => {}
             _ => stray.push(format!("request {} belongs to no attempt", request.request_id)),
         }
     }
     let twice = posts.into_iter().filter(|(_, count)| *count > 1);
     stray.extend(twice.map(|(attempt, count)| format!("attempt {attempt} was posted {count} times")));
     Ok(stray)
+}
+
+/// Attempts that are said never to have reached fal, and did.
+async fn taken_after_all(db: &PgPool, requests: &[RequestView]) -> Result<Vec<String>> {
+    let refused: Vec<(Uuid, String)> = sqlx::query_as(
+        "select id, error_class from falconer.attempts
+         where state = 'failed' and error_class in ('not_sent', 'rate_limited', 'credential')",
+    )
+    .fetch_all(db)
+    .await
+    .context("attempts that were not taken")?;
+    let refused: HashMap<Uuid, String> = refused.into_iter().collect();
+    let mut taken = Vec::new();
+    for request in requests {
+        if let Some((attempt, class)) = attempt_of(request)?.and_then(|attempt| refused.get_key_value(&attempt)) {
+            taken.push(format!("attempt {attempt} is {class}, and fal has it as {}", request.request_id));
+        }
+    }
+    Ok(taken)
 }
 
 fn double_spend(requests: &[RequestView], attempts: &Attempts) -> Result<Vec<String>> {

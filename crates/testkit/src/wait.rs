@@ -29,3 +29,25 @@ where
         }
     }
 }
+
+/// Looks until `look` says yes, for as long as `patience`; whether it did. For stories that go on without it.
+pub async fn whether<F>(patience: Duration, mut look: impl FnMut() -> F) -> bool
+where
+    F: Future<Output = bool>,
+{
+    let began = Instant::now();
+    loop {
+        if look().await {
+            return true;
+        }
+        if began.elapsed() > patience {
+            return false;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Lets a fault or a measurement last for `span`. Never a wait for what the fault does: that is a state.
+pub async fn let_pass(span: Duration) {
+    tokio::time::sleep(span).await;
+}

@@ -136,6 +136,34 @@ pub(super) const PLAIN: &[(&str, &str, bool, &str)] = &[
            and not exists (select from falconer.ledger l where l.job_id = a.job_id and l.attempt_id = a.id)",
     ),
     (
+        "I16",
+        "an attempt is charged once",
+        false,
+        "select job_id, attempt_id, count(*) from falconer.ledger where kind in ('charge', 'superseded_charge')
+         group by job_id, attempt_id having count(*) > 1",
+    ),
+    (
+        "I17",
+        "the log, the events and the charges are as the transaction wrote them that wrote their step",
+        false,
+        "select job_id, 'transition' as what from falconer.transitions
+         where xmin::text::bigint <> xact::text::bigint % 4294967296
+         union all select job_id, 'event' from falconer.events
+         where xmin::text::bigint <> xact::text::bigint % 4294967296
+         union all select l.job_id, 'charge' from falconer.ledger l
+         join falconer.attempts a on a.job_id = l.job_id and a.id = l.attempt_id
+         where l.kind = 'charge' and not exists (select from falconer.transitions t
+             where t.job_id = a.job_id and t.attempt_number = a.number
+               and t.xact::text::bigint % 4294967296 = l.xmin::text::bigint)",
+    ),
+    (
+        "I21",
+        "the same bytes are applied once",
+        false,
+        "select attempt_id, body_sha256, count(*) from falconer.callbacks where disposition = 'applied'
+         group by attempt_id, body_sha256 having count(*) > 1",
+    ),
+    (
         "I22",
         "an idempotency key leads to a job of its project",
         false,
@@ -156,6 +184,13 @@ pub(super) const PLAIN: &[(&str, &str, bool, &str)] = &[
         "select id, claimed_at, submitted_at, finished_at from falconer.attempts
          where submitted_at < claimed_at or finished_at < coalesce(submitted_at, claimed_at)
            or run_deadline < claimed_at",
+    ),
+    (
+        "I26",
+        "no look is put off for more than ten minutes",
+        false,
+        "select id, state, next_look_at from falconer.attempts
+         where state in ('unknown', 'submitted') and next_look_at > falconer.now() + interval '10 minutes'",
     ),
     (
         "I30",

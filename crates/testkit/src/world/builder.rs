@@ -1,6 +1,6 @@
 //! What a world is made of.
 
-use super::{CALLBACK_SECRET, Home, World, http_client};
+use super::{CALLBACK_SECRET, FAL_KEY, Home, World, http_client};
 use crate::{Database, Server};
 use anyhow::{Context as _, Result};
 use domain::ProjectId;
@@ -28,7 +28,7 @@ const QUICK: [(&str, &str); 6] = [
     ("FALCONER_RECONCILER__HISTORY_AFTER", "300ms"),
     ("FALCONER_SUBMITTER__BACKOFF_FIRST", "50ms"),
     ("FALCONER_SUBMITTER__BACKOFF_LONGEST", "200ms"),
-    ("RUST_LOG", "info,sqlx=warn,hyper=warn"),
+    ("RUST_LOG", "info,sqlx=warn,sqlx::postgres=error,sqlx_core=error,hyper=warn"),
 ];
 
 /// Describes a world. By default: 10 slots, runs of 20 to 60 ms, no faults, the user id known, history on, a repeated
@@ -111,10 +111,22 @@ impl WorldBuilder {
         self.try_start().await.unwrap_or_else(|error| panic!("the world cannot be started: {error:#}"))
     }
 
-    async fn try_start(mut self) -> Result<World> {
+    /// As [`WorldBuilder::start`], on a database that is there and has its schema.
+    ///
+    /// # Panics
+    /// When anything does not start.
+    pub async fn start_on(self, database: Database) -> World {
+        self.try_start_on(database).await.unwrap_or_else(|error| panic!("the world cannot be started: {error:#}"))
+    }
+
+    async fn try_start(self) -> Result<World> {
+        let database = if self.own_postgres { Database::create_alone().await? } else { Database::create().await? };
+        self.try_start_on(database).await
+    }
+
+    async fn try_start_on(mut self, database: Database) -> Result<World> {
         let client = http_client();
         self.sim.slots = self.slots;
-        let database = if self.own_postgres { Database::create_alone().await? } else { Database::create().await? };
         let sim = Simulator::start(self.sim.clone()).await.context("the simulator")?;
         let home = Home(std::env::temp_dir().join(format!("falconer-world-{}", Uuid::new_v4().simple())));
         std::fs::create_dir_all(&home.0).context("the world's directory")?;
@@ -147,7 +159,7 @@ impl WorldBuilder {
         set("FALCONER_FAL__PLATFORM_URL", sim.platform_url());
         set("FALCONER_FAL__JWKS_URL", sim.jwks_url());
         set("FALCONER_FAL__SLOTS", self.slots.to_string());
-        set("FAL_KEY", "id:secret".to_owned());
+        set("FAL_KEY", FAL_KEY.to_owned());
         if self.user_id_known {
             set("FALCONER_FAL__USER_ID", sim.user_id().to_owned());
         }
@@ -164,14 +176,22 @@ pub fn quick_runs() -> BTreeMap<String, Latency> {
 }
 
 /// Makes a key of a project that may do what projects may, and the project where it is missing.
-pub(super) async fn make_key(database: &Database, project: &str) -> Result<String> {
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn make_key(database: &Database, project: &str) -> Result<String> {
+    make_key_of(database, project, Scopes::of_project()).await
+}
+
+/// Makes a key with the scopes that are named, and the project where it is missing.
+pub(super) async fn make_key_of(database: &Database, project: &str, scopes: Scopes) -> Result<String> {
     let options = PgConnectOptions::from_str(database.url().as_str())?;
     let store = Store::open(&options, PoolSizes { callbacks: 1, api: 1, work: 1, maintenance: 1 });
     let project =
         if project == "default" { ProjectId::DEFAULT } else { projects::find_or_insert(&store, project).await? };
     #[expect(clippy::disallowed_methods, reason = "a key must not repeat, and nothing in a story depends on it")]
     let secret = KeySecret::of_random(&rand::rng().random());
-    let key = NewKey { project, name: "story".to_owned(), scopes: Scopes::of_project(), expires_at: None };
+    let key = NewKey { project, name: "story".to_owned(), scopes, expires_at: None };
     store::keys::create(&store, &key, &secret).await?;
     store.close().await;
     Ok(secret.expose().to_owned())

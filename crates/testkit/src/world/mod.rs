@@ -5,8 +5,9 @@ mod calls;
 mod checks;
 mod fal_side;
 
-pub use builder::{WorldBuilder, quick_runs};
+pub use builder::{WorldBuilder, make_key, quick_runs};
 pub use calls::Answer;
+pub use checks::Finding;
 pub use fal_side::{error_body, ok_body};
 
 use crate::{Database, OwnPostgres, Server};
@@ -14,6 +15,7 @@ use anyhow::Result;
 use simulator::Simulator;
 use sqlx::PgPool;
 use std::{path::PathBuf, sync::Mutex, time::Duration};
+use store::keys::{Scope, Scopes};
 use uuid::Uuid;
 
 /// A job's id, as the API writes it.
@@ -23,6 +25,9 @@ pub type CallbackId = Uuid;
 
 /// The `FALCONER_SECRET` of every world, with which its callback URLs are signed.
 pub const CALLBACK_SECRET: &str = "the secret of every world which no other may know";
+
+/// The `FAL_KEY` of every world. It is like no other text, so that it is found wherever it is kept.
+pub const FAL_KEY: &str = "key-of-every-world:secret-of-every-world-5b1f7c";
 
 /// Everything that a story needs. Its processes end with it.
 ///
@@ -122,6 +127,15 @@ impl World {
             .execute(&self.db)
             .await
             .expect("the clock can be moved");
+    }
+
+    /// Makes an operator's key, which may see and change what belongs to no project.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn operator_key(&self) -> String {
+        let scopes = Scopes::new([Scope::Admin]);
+        builder::make_key_of(&self.database, "default", scopes).await.expect("the database takes a key")
     }
 
     /// Makes a key of another project, to see what it must not see.
