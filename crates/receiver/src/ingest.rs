@@ -7,8 +7,9 @@ use axum::{
     routing::{get, post},
 };
 use domain::TokenKeys;
+use failpoints::{Bug, Point};
 use fal::jwks::KeyStore;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use std::{
     error::Error,
     time::{Duration, Instant},
@@ -22,6 +23,9 @@ use store::{
 /// callback may still be committed, and then the next try is a repeat.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(1900);
 
+/// For a whole body to arrive, where nobody says otherwise: as long as fal waits for its first answer.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// What the routes work with. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Receiver {
@@ -31,6 +35,8 @@ pub struct Receiver {
     pub rejections: Rejections,
     /// Bytes of a body beyond which it is not read.
     pub body_max: usize,
+    /// For a whole body to arrive.
+    pub body_timeout: Duration,
     /// How far fal's stamp may be from the database's time.
     pub leeway: Duration,
     pub outages: LogLimit,
@@ -48,12 +54,15 @@ pub fn router(receiver: Receiver) -> Router {
 async fn receive(State(receiver): State<Receiver>, callback: VerifiedCallback) -> StatusCode {
     let started = Instant::now();
     let Ok(news) = meaning::news(&callback, receiver.leeway, false) else {
-        let headers = HeaderMap::new();
-        let rejected = Rejected::new(callback.id, callback.credential, callback.attempt, &headers)
-            .with_body(callback.body.clone());
-        receiver.rejections.keep(rejected.because(RejectedCause::Headers));
+        receiver.rejections.keep(Rejected::of(&callback).because(RejectedCause::Headers));
         return StatusCode::BAD_REQUEST;
     };
+    failpoints::hit(Point::CallbackBeforeSettle);
+    if failpoints::seeded(Bug::AnswerBeforeCommit) {
+        #[expect(clippy::disallowed_methods, reason = "a seeded bug: nobody waits for this commit")]
+        tokio::spawn(async move { receiver.settler.callback(news).await });
+        return StatusCode::OK;
+    }
     let settled = tokio::time::timeout(SETTLE_TIMEOUT, receiver.settler.callback(news)).await;
     let disposition = match settled {
         Ok(Ok(disposition)) => disposition,
@@ -65,6 +74,7 @@ async fn receive(State(receiver): State<Receiver>, callback: VerifiedCallback) -
         }
         Err(_) => return StatusCode::SERVICE_UNAVAILABLE,
     };
+    failpoints::hit(Point::CallbackBeforeAnswer);
     let (name, cause) = disposition.names();
     metrics::counter!("falconer_callbacks_total", "disposition" => name, "cause" => cause.unwrap_or("none"))
         .increment(1);

@@ -8,11 +8,15 @@ pub mod ingest;
 pub mod keys;
 pub mod listener;
 mod meaning;
+mod patience;
 mod rejections;
 pub mod reprocess;
+mod seats;
 mod verified;
+mod whole;
 
 pub use ingest::{Receiver, router};
 pub use listener::{Limits, serve};
 pub use rejections::Rejections;
 pub use verified::VerifiedCallback;
+pub use whole::{WholeError, read_whole};

@@ -1,7 +1,7 @@
 //! A callback whose token and signature have been checked. There is no other way to make one, so nothing can be settled
 //! from a body that was not checked.
 
-use crate::{Receiver, rejections::Rejected};
+use crate::{Receiver, WholeError, read_whole, rejections::Rejected};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Path, Request},
@@ -10,13 +10,7 @@ use bytes::Bytes;
 use domain::{AttemptId, CallbackId, CredentialId};
 use fal::{callback::CallbackHeaders, jwks::Verdict};
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use std::time::Duration;
 use store::settle::RejectedCause;
-use uuid::Uuid;
-
-/// For a whole body to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A callback that fal signed, sent to a URL that we made.
 #[derive(Clone, Debug)]
@@ -40,7 +34,7 @@ impl FromRequest<Receiver> for VerifiedCallback {
             metrics::counter!("falconer_callbacks_total", "disposition" => "not_found").increment(1);
             return Err(StatusCode::NOT_FOUND);
         };
-        let id = CallbackId(Uuid::now_v7());
+        let id = CallbackId(store::fresh_id());
         let rejected = Rejected::new(id, credential, attempt, &parts.headers);
         if !is_plain_json(&parts.headers) {
             receiver.rejections.keep(rejected.because(RejectedCause::MediaType));
@@ -50,7 +44,7 @@ impl FromRequest<Receiver> for VerifiedCallback {
             receiver.rejections.keep(rejected.because(RejectedCause::Headers));
             return Err(StatusCode::BAD_REQUEST);
         };
-        let body = match read(&parts.headers, body, receiver.body_max).await {
+        let body = match read(&parts.headers, body, receiver).await {
             Ok(body) => body,
             Err(StatusCode::PAYLOAD_TOO_LARGE) => {
                 receiver.rejections.keep(rejected.because(RejectedCause::TooLarge));
@@ -75,24 +69,25 @@ impl FromRequest<Receiver> for VerifiedCallback {
 
 /// Whether the body is said to be JSON and not compressed. What is not said is taken as JSON: the signature decides.
 fn is_plain_json(headers: &HeaderMap) -> bool {
-    let json = headers.get(header::CONTENT_TYPE).is_none_or(|value| {
+    let json = headers.get_all(header::CONTENT_TYPE).iter().all(|value| {
         let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
         value.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
     });
-    let plain =
-        headers.get(header::CONTENT_ENCODING).is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let plain = codings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
     json && plain
 }
 
-async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, StatusCode> {
+async fn read(headers: &HeaderMap, body: Body, receiver: &Receiver) -> Result<Bytes, StatusCode> {
+    let bytes_max = receiver.body_max;
     let said = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if said.is_some_and(|said| said > bytes_max as u64) {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, bytes_max).collect()).await {
-        Ok(Ok(read)) => Ok(read.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
-        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+    match tokio::time::timeout(receiver.body_timeout, read_whole(body, bytes_max)).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(WholeError::TooLarge)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Err(WholeError::Broken)) => Err(StatusCode::BAD_REQUEST),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }
 }

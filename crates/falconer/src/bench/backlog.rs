@@ -55,7 +55,7 @@ pub(super) fn submission(index: usize) -> String {
 pub(super) fn job(index: usize) -> NewJob {
     let input = input();
     NewJob {
-        id: JobId(Uuid::now_v7()),
+        id: JobId(store::fresh_id()),
         project: ProjectId::DEFAULT,
         credential: CredentialId::DEFAULT,
         model: MODELS[index % MODELS.len()].to_owned(),
@@ -92,7 +92,7 @@ pub(super) async fn fill(store: &Store, count: usize) -> Result<()> {
 
 /// Claims up to `count` jobs, whatever is open already.
 pub(super) async fn claim_some(store: &Store, owner: Uuid, count: usize) -> Result<Vec<Claimed>> {
-    let fresh: Vec<(AttemptId, i64)> = (0..count).map(|_| (AttemptId(Uuid::now_v7()), 42)).collect();
+    let fresh: Vec<(AttemptId, i64)> = (0..count).map(|_| (AttemptId(store::fresh_id()), 42)).collect();
     let request =
         ClaimRequest { credential: CredentialId::DEFAULT, owner, places: u32::MAX, timeouts: &TIMEOUTS, fresh: &fresh };
     Ok(claim(store, &request).await?)
@@ -101,12 +101,12 @@ pub(super) async fn claim_some(store: &Store, owner: Uuid, count: usize) -> Resu
 /// Makes `count` attempts that fal has taken, each with a request id of its own.
 pub(super) async fn submitted(store: &Store, count: usize) -> Result<Vec<(AttemptId, String)>> {
     fill(store, count).await?;
-    let (owner, mut taken) = (Uuid::now_v7(), Vec::with_capacity(count));
+    let (owner, mut taken) = (store::fresh_id(), Vec::with_capacity(count));
     while taken.len() < count {
         let claimed = claim_some(store, owner, BATCH).await?;
         ensure!(!claimed.is_empty(), "the backlog ran out");
         let attempts: Vec<(AttemptId, String)> =
-            claimed.iter().map(|claimed| (claimed.attempt, Uuid::now_v7().to_string())).collect();
+            claimed.iter().map(|claimed| (claimed.attempt, store::fresh_id().to_string())).collect();
         let entries: Vec<Entry> = attempts.iter().map(|(attempt, id)| bound(*attempt, id)).collect();
         settle(&store.pools.work, RETRY, &entries).await?;
         taken.extend(attempts);
@@ -117,7 +117,7 @@ pub(super) async fn submitted(store: &Store, count: usize) -> Result<Vec<(Attemp
 
 /// What a job's whole life after its claim comes to where nothing is asked of fal: its result.
 pub(super) fn finished(attempt: AttemptId) -> Entry {
-    let event = AttemptEvent::ResultOk(RequestId(Uuid::now_v7().to_string()));
+    let event = AttemptEvent::ResultOk(RequestId(store::fresh_id().to_string()));
     Entry::Attempt(Box::new(result(attempt, event)))
 }
 

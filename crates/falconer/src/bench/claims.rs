@@ -11,7 +11,6 @@ use tokio::{
     sync::{Mutex, mpsc},
     task::JoinSet,
 };
-use uuid::Uuid;
 
 /// Jobs of one second at the goals' rates.
 const PER_SECOND: usize = 5000;
@@ -48,7 +47,7 @@ async fn claim_and_finish(name: &str, options: &Options, round: &Round, count: u
             }
         });
     }
-    let (owner, mut done) = (Uuid::now_v7(), 0);
+    let (owner, mut done) = (store::fresh_id(), 0);
     while done < count {
         let batch = backlog::claim_some(&round.store, owner, BATCH.min(count - done)).await?;
         ensure!(!batch.is_empty(), "the backlog ran out");

@@ -15,6 +15,7 @@ mod accepts;
 mod backlog;
 mod callbacks;
 mod claims;
+mod flood;
 mod idle;
 mod meter;
 mod report;
@@ -79,6 +80,8 @@ enum Bench {
     Slots,
     /// Resident memory of a server that waits
     IdleMemory,
+    /// Genuine callbacks beside floods of junk and 2,000 slow sockets (needs `ulimit -n` of 5,000)
+    Flood,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -141,6 +144,7 @@ impl Bench {
             Self::Cycle => sending::cycle(options, round).await,
             Self::IdleLatency => idle::latency(options, round).await,
             Self::IdleMemory => idle::memory(options, round).await,
+            Self::Flood => flood::run(options, round).await,
             Self::Slots => unreachable!("every account of it has a round of its own"),
         }
     }

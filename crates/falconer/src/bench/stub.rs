@@ -18,7 +18,6 @@ use tokio::{
     task::JoinSet,
 };
 use url::Url;
-use uuid::Uuid;
 
 /// Connections that carry callbacks.
 const CALLERS: usize = 64;
@@ -83,7 +82,7 @@ async fn answer(mut stream: TcpStream, calls: Option<mpsc::UnboundedSender<Call>
         while read.len() < whole {
             stream.read_buf(&mut read).await?;
         }
-        let id = Uuid::now_v7().to_string();
+        let id = store::fresh_id().to_string();
         let body =
             format!(r#"{{"request_id":"{id}","gateway_request_id":"{id}","status":"IN_QUEUE","queue_position":0}}"#);
         let answer = format!(

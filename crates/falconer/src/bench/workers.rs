@@ -19,7 +19,6 @@ use store::{
 use submitter::dispatch::{Dispatch, DispatchQueue, DispatchSettings};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
 
 /// As the server has them.
 const BATCH: usize = 200;
@@ -75,7 +74,7 @@ impl Workers {
 
 async fn handle(dispatch: Dispatch, handling: Data<Handling>) -> Result<(), BoxDynError> {
     let began = Instant::now();
-    let event = AttemptEvent::ResultOk(RequestId(Uuid::now_v7().to_string()));
+    let event = AttemptEvent::ResultOk(RequestId(store::fresh_id().to_string()));
     handling.settler.attempt(backlog::result(dispatch.claimed.attempt, event)).await?;
     // Whoever measures may have enough and be gone.
     let _ = handling.done.send(began);
