@@ -1,1 +1,3 @@
-//! Black-box stories over HTTP against the real binary; they are in `it/`.
+//! Black-box proofs over HTTP against the real binary. The stories are in `it/`; what is more than a story is here.
+
+pub mod storm;

@@ -117,6 +117,8 @@ pub enum HistoryMode {
     Off,
     /// 403, as for a key without the scope.
     Refused,
+    /// 503, as in an outage.
+    Down,
 }
 
 /// Where a bad input is noticed: fal's own gateway looks at nothing, the model does.

@@ -45,6 +45,8 @@ pub struct Counts {
     pub jwks_reads: usize,
     /// Looks at status or result.
     pub looks: usize,
+    /// Pages of history that were asked for with a valid key while history was on.
+    pub history_pages: usize,
 }
 
 /// One accepted request.

@@ -7,8 +7,11 @@ use axum::response::Response;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use http::HeaderMap;
 use rust_decimal::prelude::ToPrimitive as _;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 
 use super::platform::refusal;
 use super::{answer, auth};
@@ -27,6 +30,30 @@ pub(super) struct Ask {
     expand: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
+}
+
+/// One page.
+#[derive(Debug, Serialize)]
+struct Page {
+    items: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+    has_more: bool,
+}
+
+/// One past request. Its bodies are passed on as they are, since a list of many is asked for often.
+#[derive(Debug, Serialize)]
+struct HistoryItem<'a> {
+    request_id: &'a str,
+    endpoint_id: &'a str,
+    sent_at: String,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    status_code: Option<u16>,
+    duration: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_input: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_output: Option<&'a RawValue>,
 }
 
 /// The bounds of a listing, understood.
@@ -50,12 +77,13 @@ pub(super) async fn requests(State(core): State<Arc<Core>>, headers: HeaderMap, 
         Ok(window) => window,
         Err(refusal) => return *refusal,
     };
+    core.world().counts.history_pages += 1;
     let payloads = ask.expand.as_deref().is_some_and(|expand| expand.split(',').any(|part| part == "payloads"));
     list(&core, &window, |request| {
         let named = endpoint.split(',').any(|id| id == request.endpoint);
         let wanted = ask.request_id.as_deref().is_none_or(|id| id == &*request.id)
             && ask.status.as_deref().is_none_or(|status| status == status_word(request));
-        (named && wanted).then(|| history_item(request, payloads))
+        (named && wanted).then(|| to_raw_value(&history_item(request, payloads)).ok()).flatten()
     })
 }
 
@@ -75,7 +103,7 @@ pub(super) async fn billing_events(
     list(&core, &window, |request| {
         let wanted = ask.endpoint_id.as_deref().is_none_or(|id| id == request.endpoint)
             && ask.request_id.as_deref().is_none_or(|id| id == &*request.id);
-        if wanted { billing_item(request) } else { None }
+        if wanted { to_raw_value(&billing_item(request)?).ok() } else { None }
     })
 }
 
@@ -87,6 +115,7 @@ fn closed(core: &Core, headers: &HeaderMap, mode: HistoryMode) -> Option<Respons
         HistoryMode::On => None,
         HistoryMode::Off => Some(answer::platform_error(404, "not_found", "No such operation")),
         HistoryMode::Refused => Some(answer::platform_error(403, "authorization_error", "The key lacks the scope")),
+        HistoryMode::Down => Some(answer::platform_error(503, "service_unavailable", "Try again later")),
     }
 }
 
@@ -108,7 +137,7 @@ fn window(core: &Core, ask: &Ask, lag: std::time::Duration, most: usize) -> Resu
 }
 
 /// Walks back through the ends. The cursor is the number of an end, so new ones do not shift the pages.
-fn list(core: &Core, window: &Window, item: impl Fn(&Request) -> Option<Value>) -> Response {
+fn list(core: &Core, window: &Window, item: impl Fn(&Request) -> Option<Box<RawValue>>) -> Response {
     let world = core.world();
     let mut items = Vec::new();
     let mut last = 0;
@@ -127,27 +156,25 @@ fn list(core: &Core, window: &Window, item: impl Fn(&Request) -> Option<Value>) 
         items.push(item);
         last = number;
     }
-    let next = more.then(|| last.to_string());
-    answer::json_answer(200, &json!({ "items": items, "next_cursor": next, "has_more": more }))
+    let page = Page { items, next_cursor: more.then(|| last.to_string()), has_more: more };
+    let body = serde_json::to_vec(&page).expect("a page is made of strings and numbers");
+    answer::bytes_answer(200, body.into())
 }
 
-fn history_item(request: &Request, payloads: bool) -> Value {
+fn history_item(request: &Request, payloads: bool) -> HistoryItem<'_> {
     let finished = request.finished.as_ref();
-    let mut item = json!({
-        "request_id": &*request.id,
-        "endpoint_id": request.endpoint,
-        "sent_at": text(request.posted_at),
-        "started_at": request.started_at.map(text),
-        "ended_at": request.completed_at.map(text),
-        "status_code": finished.map(|finished| finished.status),
-        "duration": finished.and_then(|finished| finished.inference),
-    });
-    if payloads {
-        item["json_input"] = serde_json::from_slice(&request.input).unwrap_or_default();
-        item["json_output"] =
-            finished.and_then(|finished| serde_json::from_slice(&finished.body).ok()).unwrap_or_default();
+    let raw = |body| serde_json::from_slice::<&RawValue>(body).ok().filter(|_| payloads);
+    HistoryItem {
+        request_id: &request.id,
+        endpoint_id: &request.endpoint,
+        sent_at: text(request.posted_at),
+        started_at: request.started_at.map(text),
+        ended_at: request.completed_at.map(text),
+        status_code: finished.map(|finished| finished.status),
+        duration: finished.and_then(|finished| finished.inference),
+        json_input: raw(&request.input),
+        json_output: finished.and_then(|finished| raw(&finished.body)),
     }
-    item
 }
 
 fn billing_item(request: &Request) -> Option<Value> {
