@@ -112,3 +112,27 @@ async fn a_run_that_takes_too_long_is_stopped_and_tried_again() {
     .await;
     world.drain_and_check().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_we_had_stopped_since_it_took_too_long_is_tried_again() {
+    let world = World::builder()
+        .sim(|sim| sim.webhook_on_cancel = true)
+        .setting("FALCONER_SUBMITTER__SUBMIT_TIMEOUT", "1s")
+        .setting("FALCONER_SHUTDOWN__DRAIN", "2s")
+        .setting("FALCONER_SUBMITTER__LEASE", "3s")
+        .setting("FALCONER_SUBMITTER__START_TIMEOUT", "4s")
+        .setting("FALCONER_SUBMITTER__RUN_TIMEOUT", "2s")
+        .start()
+        .await;
+    world.sim().script_next(Script { hold: true, ..Script::default() });
+    let id = world.submit_prompt("an owl").await;
+    world.wait_job(id, "to be sent", |job| job["request_id"].is_string()).await;
+
+    world.advance_clock(Duration::from_mins(1)).await;
+
+    let job = world.wait_ended_as(id, "succeeded").await;
+    assert_eq!(job["attempts_made"], 2);
+    let seen = world.sim().requests();
+    assert_eq!((seen.len(), seen[0].canceled, seen[1].canceled), (2, true, false));
+    world.drain_and_check().await;
+}

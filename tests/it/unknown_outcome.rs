@@ -1,7 +1,7 @@
 //! A POST whose outcome nobody knows is never repeated blindly, and is resolved by callback, by history or by time.
 
 use serde_json::json;
-use simulator::{Fault, Faults, HistoryMode, Script};
+use simulator::{Fault, Faults, HistoryMode, Script, SimulatorConfig};
 use std::time::Duration;
 use testkit::{JobId, World};
 
@@ -66,9 +66,74 @@ async fn an_unknown_attempt_whose_callbacks_are_lost_is_found_in_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn before_it_is_given_up_an_unknown_attempt_is_looked_for_behind_all_that_ended_since() {
+    // Nobody looks before a thousand others have ended, as after an outage of ours.
+    let world = World::builder().setting("FALCONER_RECONCILER__HISTORY_AFTER", "1h").slots(40).start().await;
+    let lost = Faults::only(Fault::AcceptThenReset).with(Fault::CallbackAllLost, 1.0);
+    world.sim().script_next(Script { faults: Some(lost), ..Script::default() });
+    let id = world.submit_prompt("an owl").await;
+    wait_unknown(&world, id).await;
+    world.sim().wait_until(|view| view.counts.completed == 1).await.unwrap();
+    strangers_run(&world, 1_100).await;
+    world.sim().wait_until(|view| view.counts.completed == 1_101).await.unwrap();
+
+    world.advance_clock(Duration::from_hours(4)).await;
+    let job = world.wait_ended_as(id, "succeeded").await;
+
+    assert_eq!(job["attempts_made"], 1);
+    assert_eq!(bound_by(&world, id).await, [Some("history".to_owned())]);
+    world.drain_and_check().await;
+}
+
+/// As after a crash: all of them are due at once, and what ended since stands before them in the list.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_unknown_attempts_are_looked_for_in_one_reading_of_history() {
+    let world = World::builder()
+        .setting("FALCONER_RECONCILER__HISTORY_AFTER", "1h")
+        .setting("FALCONER_RECONCILER__POLL_MAX", "15s")
+        .slots(60)
+        .start()
+        .await;
+    let lost = Faults::only(Fault::AcceptThenReset).with(Fault::CallbackAllLost, 1.0);
+    world.sim().script_prompt("owl", Script { faults: Some(lost), ..Script::default() });
+    let ids = world.submit_many(50, "owl").await;
+    for id in &ids {
+        wait_unknown(&world, *id).await;
+    }
+    world.sim().wait_until(|view| view.counts.completed == 50).await.unwrap();
+    strangers_run(&world, 500).await;
+    world.sim().wait_until(|view| view.counts.completed == 550).await.unwrap();
+    assert_eq!(world.sim().counts().history_pages, 0);
+
+    world.advance_clock(Duration::from_hours(2)).await;
+    world.wait_all_succeeded(&ids).await;
+
+    let pages = world.sim().counts().history_pages;
+    eprintln!("50 unknown attempts behind 500 other runs were found with {pages} pages of history");
+    for id in ids {
+        assert_eq!(bound_by(&world, id).await, [Some("history".to_owned())]);
+    }
+    assert!(pages <= 60, "{pages} pages were read, where one look alone takes six");
+    world.drain_and_check().await;
+}
+
+/// Runs that somebody else asks fal for with our key.
+async fn strangers_run(world: &World, count: usize) {
+    let (client, url) = (testkit::http_client(), format!("{}/fal-ai/flux/schnell", world.sim().queue_url()));
+    for _ in 0..count / 100 {
+        let posts = (0..100).map(|_| {
+            let post =
+                client.post(&url).header("authorization", "Key id:secret").json(&json!({ "prompt": "a stranger" }));
+            post.send()
+        });
+        assert!(futures::future::join_all(posts).await.into_iter().all(|answer| answer.unwrap().status().is_success()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_history_and_callbacks_a_patient_job_is_sent_again_after_abandon_after() {
     for mode in [HistoryMode::Off, HistoryMode::Refused] {
-        let world = World::builder().sim(|sim| sim.history = mode).start().await;
+        let world = World::builder().sim(|sim| (sim.history, sim.billing) = (mode, mode)).start().await;
         let lost = Faults::only(Fault::AcceptThenReset).with(Fault::CallbackAllLost, 1.0);
         world.sim().script_next(Script { faults: Some(lost), ..Script::default() });
         let id = world.submit_prompt("an owl").await;
@@ -90,9 +155,34 @@ async fn without_history_and_callbacks_a_patient_job_is_sent_again_after_abandon
     }
 }
 
+/// fal ran it, and its callbacks were lost: only history knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_does_not_answer_lets_nothing_be_sent_again() {
+    let world = World::builder().sim(|sim| sim.history = HistoryMode::Down).start().await;
+    let lost = Faults::only(Fault::AcceptThenReset).with(Fault::CallbackAllLost, 1.0);
+    world.sim().script_next(Script { faults: Some(lost), ..Script::default() });
+    let id = world.submit_prompt("an owl").await;
+    wait_unknown(&world, id).await;
+
+    world.advance_clock(Duration::from_mins(181)).await;
+    let looks = "select max(looks) from falconer.attempts where job_id = $1";
+    let before: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
+    testkit::wait::until("two more looks", async || {
+        world.advance_clock(Duration::from_mins(1)).await;
+        let after: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
+        if after > before + 1 { Ok(()) } else { Err(after) }
+    })
+    .await;
+
+    wait_unknown(&world, id).await;
+    assert_eq!(world.sim().submissions(), 1);
+    world.check().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operators_job_waits_for_a_person() {
-    let world = World::builder().sim(|sim| sim.history = HistoryMode::Off).start().await;
+    let blind = |sim: &mut SimulatorConfig| (sim.history, sim.billing) = (HistoryMode::Off, HistoryMode::Off);
+    let world = World::builder().sim(blind).start().await;
     let lost = Faults::only(Fault::AcceptThenReset).with(Fault::CallbackAllLost, 1.0);
     world.sim().script_next(Script { faults: Some(lost), ..Script::default() });
     let id = world.submit(json!({ "on_unknown": "operator" })).await;

@@ -5,7 +5,9 @@ use anyhow::{Context, Result};
 use std::{fs::File, io::IsTerminal, path::Path};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-const DEFAULT: &str = "info,sqlx=warn,hyper=warn,apalis_core=warn";
+/// Of a connection that dies, sqlx would write a line, and another when it is tested; our loops say once a second that the
+/// database is away. Slow statements stay worth a line.
+const DEFAULT: &str = "info,sqlx=warn,sqlx::postgres=error,sqlx_core=error,hyper=warn,apalis_core=warn";
 
 /// Starts logging to standard error. A second call changes nothing.
 pub(crate) fn start() {

@@ -3,7 +3,10 @@
 //! An idle system adds no wait, since a lone item is a batch of one. A batch owns its items, so a caller who goes away
 //! cancels nothing for the others.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    log_limit::LogLimit,
+};
 use futures::{FutureExt as _, future::BoxFuture};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -55,8 +58,9 @@ where
         let (waiting, queue) = mpsc::channel(settings.waiting_max);
         let queue = Arc::new(Mutex::new(queue));
         let run: Arc<Run<I, O>> = Arc::new(run);
+        let outages = LogLimit::default();
         for _ in 0..settings.writers {
-            tasks.spawn(write_batches(settings, Arc::clone(&queue), Arc::clone(&run), stop.clone()));
+            tasks.spawn(write_batches(settings, Arc::clone(&queue), Arc::clone(&run), outages.clone(), stop.clone()));
         }
         Self { waiting }
     }
@@ -73,6 +77,7 @@ async fn write_batches<I, O>(
     settings: BatchSettings,
     queue: Arc<Mutex<mpsc::Receiver<Waiting<I, O>>>>,
     run: Arc<Run<I, O>>,
+    outages: LogLimit,
     stop: CancellationToken,
 ) where
     I: Clone + Send + Sync + 'static,
@@ -94,7 +99,7 @@ async fn write_batches<I, O>(
         metrics::histogram!("falconer_batch_items", "batch" => settings.name)
             .record(u32::try_from(taken).map_or(f64::MAX, f64::from));
         let (items, answers): (Vec<I>, Vec<_>) = batch.into_iter().unzip();
-        for (answer, outcome) in answers.into_iter().zip(run_to_the_end(settings.name, items, &run).await) {
+        for (answer, outcome) in answers.into_iter().zip(run_to_the_end(settings.name, items, &run, &outages).await) {
             // A caller who went away does not need the answer.
             let _ = answer.send(outcome);
         }
@@ -103,7 +108,12 @@ async fn write_batches<I, O>(
 
 /// Runs a batch, repeats it where only chance was against it, and halves it until a row that cannot be stored stands
 /// alone.
-async fn run_to_the_end<I, O>(name: &'static str, items: Vec<I>, run: &Arc<Run<I, O>>) -> Vec<Result<O>>
+async fn run_to_the_end<I, O>(
+    name: &'static str,
+    items: Vec<I>,
+    run: &Arc<Run<I, O>>,
+    outages: &LogLimit,
+) -> Vec<Result<O>>
 where
     I: Clone + Send + Sync + 'static,
     O: Send + 'static,
@@ -123,12 +133,11 @@ where
                 pending.push((start, part));
             }
             Err(error) => {
-                tracing::warn!(
-                    batch = name,
-                    items = part.len(),
-                    error = &error as &dyn std::error::Error,
-                    "batch failed"
-                );
+                // Callers try again and again while the database is away; what is wrong with a row is said each time.
+                if let Some(missed) = if error.is_unavailable() { outages.pass() } else { Some(0) } {
+                    let cause: &dyn std::error::Error = &error;
+                    tracing::warn!(batch = name, items = part.len(), error = cause, missed, "batch failed");
+                }
                 let error = Arc::new(error);
                 for offset in 0..part.len() {
                     outcomes[start + offset] = Some(Err(Error::Batch(Arc::clone(&error))));

@@ -138,7 +138,7 @@ pub async fn for_reprocess(store: &Store, id: CallbackId) -> Result<Option<Store
 }
 
 impl Reader {
-    fn project(self) -> Option<uuid::Uuid> {
+    pub(crate) fn project(self) -> Option<uuid::Uuid> {
         match self {
             Self::Project(id) => Some(id.0),
             Self::Operator => None,

@@ -5,6 +5,7 @@ use crate::{Store, error::Result};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{AttemptId, CredentialId, JobId, ProjectId, Timeouts};
+use failpoints::Point;
 use uuid::Uuid;
 
 /// What a claim asks for.
@@ -74,7 +75,13 @@ pub async fn claim(store: &Store, request: &ClaimRequest<'_>) -> Result<Vec<Clai
     )
     .fetch_all(&mut *tx)
     .await?;
+    if !claimed.is_empty() {
+        failpoints::hit(Point::ClaimBeforeCommit);
+    }
     tx.commit().await?;
+    if !claimed.is_empty() {
+        failpoints::hit(Point::ClaimAfterCommit);
+    }
     Ok(claimed
         .into_iter()
         .map(|row| Claimed {

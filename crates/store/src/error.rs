@@ -46,6 +46,8 @@ impl From<sqlx::Error> for Error {
         match &error {
             sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
                 Some("40001" | "40P01") => Self::Repeat(error),
+                // Another transaction has just bound this request id: read again, it shows who holds it.
+                Some("23505") if refusal.constraint() == Some("request_bindings_pkey") => Self::Repeat(error),
                 Some(code) if is_outage(code) => Self::Unavailable(error),
                 // Data exceptions, constraint violations, and what exceeds a limit (54) belong to one row.
                 Some(code) if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => Self::Row(error),
@@ -63,11 +65,30 @@ impl From<sqlx::Error> for Error {
 }
 
 /// SQLSTATE classes of an outage: connection lost (08), resources (53), operator intervention (57P), system error (58),
-/// a standby that cannot write (25006), and a lock that took too long (55P03).
+/// a standby that cannot write (25006), a transaction that Postgres ended because we were silent or slow (25P03, 25P04),
+/// and a lock that took too long (55P03).
 fn is_outage(code: &str) -> bool {
     code.starts_with("08")
         || code.starts_with("53")
         || code.starts_with("57")
         || code.starts_with("58")
-        || matches!(code, "25006" | "55P03")
+        || matches!(code, "25006" | "25P03" | "25P04" | "55P03")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{AssertSqlSafe, PgPool};
+
+    #[sqlx::test(migrations = false)]
+    async fn what_time_alone_may_mend_is_told_from_what_it_cannot(pool: PgPool) {
+        for (code, may_work_later) in
+            [("25P03", true), ("57P01", true), ("55P03", true), ("40001", true), ("23505", false), ("42P01", false)]
+        {
+            let raise = format!("do $$ begin raise exception 'no' using errcode = '{code}'; end $$");
+            let error = sqlx::raw_sql(AssertSqlSafe(raise)).execute(&pool).await.unwrap_err();
+
+            assert_eq!(Error::from(error).is_unavailable(), may_work_later, "{code}");
+        }
+    }
 }

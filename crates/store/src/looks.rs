@@ -3,6 +3,7 @@
 use crate::{Store, error::Result};
 use chrono::{DateTime, Utc};
 use domain::{AttemptId, CredentialId, JobId, OnUnknown, RequestId};
+use rust_decimal::Decimal;
 use std::time::Duration;
 
 /// An open attempt that is due for a look.
@@ -25,6 +26,8 @@ pub struct DueLook {
     pub cancel_wanted: bool,
     pub superseded: bool,
     pub on_unknown: OnUnknown,
+    /// What the job is expected to cost, in US dollars, where that is known.
+    pub estimated: Option<Decimal>,
     /// The database's time at the claim of this look.
     pub now: DateTime<Utc>,
     /// How long it was overdue.
@@ -66,7 +69,7 @@ pub async fn claim_due(store: &Store, limit: u32, hold: Duration) -> Result<Vec<
         returning a.id as "attempt: AttemptId", a.job_id as "job: JobId", a.credential_id as "credential: CredentialId",
             a.model, a.state, a.version, a.looks, a.claimed_at, a.submitted_at, a.run_deadline, a.abandon_at,
             a.request_id, a.candidate_request_id, a.seed, a.cancel_requested_at is not null as "cancel_wanted!",
-            a.superseded_at is not null as "superseded!", j.on_unknown,
+            a.superseded_at is not null as "superseded!", j.on_unknown, j.estimated,
             case when a.state = 'unknown' then j.input end as input, clock.now as "now!",
             extract(epoch from clock.now - due.next_look_at)::float8 as "late_seconds!"
         "#,
@@ -100,6 +103,7 @@ pub async fn claim_due(store: &Store, limit: u32, hold: Duration) -> Result<Vec<
             cancel_wanted: row.cancel_wanted,
             superseded: row.superseded,
             on_unknown: OnUnknown::parse(&row.on_unknown).unwrap_or_default(),
+            estimated: row.estimated,
             now: row.now,
             late_seconds: row.late_seconds,
         })

@@ -1,6 +1,7 @@
 //! The migrations, embedded.
 
 use crate::error::Result;
+use failpoints::Point;
 use sqlx::{Connection, PgConnection, migrate::Migrator};
 use std::borrow::Cow;
 
@@ -24,7 +25,13 @@ pub enum SchemaState {
 
 /// Applies what is missing. Safe to repeat and to run from several processes: an advisory lock lets one through.
 pub async fn run(connection: &mut PgConnection) -> std::result::Result<(), sqlx::migrate::MigrateError> {
-    MIGRATOR.run(connection).await
+    // One after the other, so that a test can end the process between two of them.
+    for step in MIGRATOR.iter() {
+        failpoints::hit(Point::MigrateBeforeStep);
+        MIGRATOR.run_to(step.version, &mut *connection).await?;
+    }
+    failpoints::hit(Point::MigrateAfterLast);
+    Ok(())
 }
 
 /// Compares the migrations applied with those embedded.

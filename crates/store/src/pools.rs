@@ -11,6 +11,10 @@ use std::time::Duration;
 /// answer to a callback, so a 503 must come well before.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// How long Postgres lets a transaction of ours say nothing. Nothing but Postgres is awaited inside one, so whoever does has
+/// been stopped, or cannot be heard: then others wait for its locks, the claim's above all, which lets nobody claim.
+const SILENT_TRANSACTION: &str = "5s";
+
 /// Connections of each pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSizes {
@@ -60,7 +64,7 @@ impl Store {
                     ("plan_cache_mode", "force_generic_plan"),
                     ("statement_timeout", statement_timeout),
                     ("lock_timeout", "10s"),
-                    ("idle_in_transaction_session_timeout", "30s"),
+                    ("idle_in_transaction_session_timeout", SILENT_TRANSACTION),
                     // The hot statements find rows by index, whatever the statistics of a table that was empty a moment
                     // ago say. A plan with a scan that cannot be avoided then looks dear enough to be compiled, at every
                     // run anew, which takes longer than the statement.
@@ -112,6 +116,21 @@ mod tests {
 
             assert!(callbacks + api + work + maintenance <= total, "{total}");
             assert!(callbacks >= 1 && api >= 1 && work >= 1 && maintenance >= 2, "{total}");
+        }
+    }
+
+    #[sqlx::test(migrations = false)]
+    async fn whoever_falls_silent_inside_a_transaction_loses_its_locks_within_seconds(
+        _: PgPoolOptions,
+        connect: PgConnectOptions,
+    ) {
+        let sizes = PoolSizes { callbacks: 1, api: 1, work: 1, maintenance: 1 };
+        let Pools { callbacks, api, work, maintenance } = Store::open(&connect, sizes).pools;
+        for pool in [callbacks, api, work, maintenance] {
+            let limit: String =
+                sqlx::query_scalar("show idle_in_transaction_session_timeout").fetch_one(&pool).await.unwrap();
+
+            assert_eq!(limit, "5s");
         }
     }
 }

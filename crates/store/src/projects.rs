@@ -3,7 +3,6 @@
 use crate::{Store, error::Result};
 use chrono::{DateTime, Utc};
 use domain::ProjectId;
-use uuid::Uuid;
 
 /// One project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub async fn find_or_insert(store: &Store, name: &str) -> Result<ProjectId> {
     }
     sqlx::query!(
         "insert into falconer.projects (id, name, created_at) values ($1, $2, falconer.now()) on conflict do nothing",
-        Uuid::now_v7(),
+        crate::fresh_id(),
         name,
     )
     .execute(&store.pools.api)

@@ -14,7 +14,8 @@ pub struct Retention {
     /// Jobs and everything of theirs, once all jobs of their week have ended.
     pub jobs: Duration,
     pub callbacks: Duration,
-    /// Which attempt a request id belongs to. fal may speak of one long after its job is gone.
+    /// Which attempt a request id belongs to. fal may speak of one long after its job is gone, and lists its bills for 90
+    /// days: a charge whose binding were gone by then would look like nobody's.
     pub bindings: Duration,
 }
 
@@ -31,7 +32,7 @@ pub struct Removed {
 impl Default for Retention {
     fn default() -> Self {
         const DAY: Duration = Duration::from_hours(24);
-        Self { jobs: DAY * 30, callbacks: DAY * 7, bindings: DAY * 90 }
+        Self { jobs: DAY * 30, callbacks: DAY * 7, bindings: DAY * 100 }
     }
 }
 

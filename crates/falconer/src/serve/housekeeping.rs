@@ -1,6 +1,8 @@
-//! Periodic work: due and useless jobs each second, latencies, prices, partitions and retention less often.
+//! Periodic work: due and useless jobs each second, latencies, prices, partitions, retention and the audit less often.
 //!
 //! What must run every second is a plain loop; what runs by the clock on the wall is apalis-cron's.
+
+mod audit;
 
 use super::{Engine, Role, Roles};
 use crate::durations::POLL_FLOOR;
@@ -26,7 +28,7 @@ pub(crate) fn start(engine: &Engine, roles: &Roles, tasks: &TaskTracker, stop: &
         tasks.spawn(sweep(engine.clone(), stop.clone()));
     }
     tasks.spawn(exchange_latencies(engine.clone(), stop.clone()));
-    tasks.spawn(by_the_clock(engine.clone(), stop.clone()));
+    tasks.spawn(by_the_clock(engine.clone(), roles.has(Role::Reconciler), stop.clone()));
 }
 
 /// Moves jobs whose hour has come, and ends those that nobody has a use for.
@@ -61,12 +63,12 @@ async fn exchange_latencies(engine: Engine, stop: CancellationToken) {
     }
 }
 
-async fn by_the_clock(engine: Engine, stop: CancellationToken) {
+async fn by_the_clock(engine: Engine, audits: bool, stop: CancellationToken) {
     if let Err(error) = refresh_prices(&engine).await {
         tracing::warn!(error, "fal's prices cannot be read; estimates are missing until they can");
     }
-    let (for_retention, for_prices) = (engine.clone(), engine);
-    let monitor = Monitor::new()
+    let (for_retention, for_prices) = (engine.clone(), engine.clone());
+    let mut monitor = Monitor::new()
         .register(move |restarts| {
             WorkerBuilder::new(format!("retention-{restarts}"))
                 .backend(CronScheduler::new(schedule(RETENTION_AT)))
@@ -81,6 +83,9 @@ async fn by_the_clock(engine: Engine, stop: CancellationToken) {
                 .catch_panic()
                 .build(prices)
         });
+    if audits {
+        monitor = audit::register(monitor, &engine);
+    }
     if let Err(error) = store::apalis_queue::run(monitor, &stop, DRAIN).await {
         tracing::error!(error = &error as &dyn Error, "periodic work has ended");
     }
@@ -92,9 +97,17 @@ async fn retain(_: Tick, engine: Data<Engine>) -> Result<(), BoxDynError> {
         callbacks: engine.config.retention.callbacks,
         ..Retention::default()
     };
-    store::retention::run(&engine.store, &keep).await?;
-    store::rejected::prune(&engine.store).await?;
-    Ok(())
+    let done = async {
+        store::retention::run(&engine.store, &keep).await?;
+        store::rejected::prune(&engine.store).await
+    };
+    match done.await {
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(error = &error as &dyn Error, "nothing was tidied up; the next time does it");
+            Ok(())
+        }
+        done => Ok(done.map(drop)?),
+    }
 }
 
 async fn prices(_: Tick, engine: Data<Engine>) -> Result<(), BoxDynError> {
@@ -131,7 +144,7 @@ async fn refresh_prices(engine: &Engine) -> Result<(), String> {
 }
 
 fn schedule(text: &str) -> cron::Schedule {
-    cron::Schedule::from_str(text).expect("a constant of this file")
+    cron::Schedule::from_str(text).expect("a constant of this file, or a setting that was checked")
 }
 
 async fn stopped_within(wait: Duration, stop: &CancellationToken) -> bool {

@@ -14,8 +14,10 @@ pub(crate) use roles::{Role, Roles};
 use crate::{config::Config, durations::unix_now};
 use anyhow::{Context, Result, bail};
 use domain::{CredentialId, TokenKeys};
+use failpoints::Point;
 use fal::{ClientConfig, QueueClient, jwks::KeyStore};
 use receiver::{Receiver, Rejections};
+use reconciler::Bills;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use store::{Store, accept::Acceptor, log_limit::LogLimit, model_stats::ModelStats, settle::Settler, wake::Wakes};
@@ -39,6 +41,7 @@ pub(crate) struct Engine {
     pub(crate) intake: Intake,
     pub(crate) prices: Prices,
     pub(crate) fal: Arc<QueueClient>,
+    pub(crate) bills: Bills,
     pub(crate) receiver: Receiver,
     pub(crate) tokens: TokenKeys,
 }
@@ -125,6 +128,7 @@ async fn serve(
     drop(engine);
 
     stop.cancelled().await;
+    failpoints::hit(Point::ShutdownBeforeDrain);
     tracing::info!("stopping: nothing new is taken, what has begun is finished");
     stops.intake.cancel();
     takers.close();
@@ -136,6 +140,7 @@ async fn serve(
     stops.writers.cancel();
     tasks.close();
     tasks.wait().await;
+    failpoints::hit(Point::ShutdownAfterDrain);
     tracing::info!("stopped");
     drained
 }
@@ -151,6 +156,7 @@ impl Engine {
         let http = fal::http_client().context("failed to build the HTTP client")?;
         let keys = KeyStore::new(http.clone(), config.fal.jwks_url.clone(), unix_now).context("fal.jwks_url")?;
         let fal = Arc::new(queue_client(&config, http)?);
+        let bills = Bills::new(Arc::clone(&fal));
         let (wakes, stats, prices) = (Wakes::default(), ModelStats::default(), Prices::default());
         let settler = Settler::start(&store, config.retry(), &stats, &wakes, tasks, &stops.writers);
         let acceptor: Acceptor = store::accept::start(&store, &wakes, tasks, &stops.writers);
@@ -165,11 +171,24 @@ impl Engine {
             settler: settler.clone(),
             rejections: Rejections::start(store.clone(), tasks, stops.writers.clone()),
             body_max: usize::try_from(config.receiver.body_max.as_u64()).unwrap_or(usize::MAX),
+            body_timeout: receiver::ingest::BODY_TIMEOUT,
             leeway: config.receiver.leeway,
             outages: LogLimit::default(),
         };
         let intake = Intake { submitter, acceptor };
-        Ok(Self { config: Arc::new(config), store, wakes, stats, settler, intake, prices, fal, receiver, tokens })
+        Ok(Self {
+            config: Arc::new(config),
+            store,
+            wakes,
+            stats,
+            settler,
+            intake,
+            prices,
+            fal,
+            bills,
+            receiver,
+            tokens,
+        })
     }
 
     fn api_state(&self, stop: &CancellationToken) -> api::ApiState {

@@ -10,7 +10,10 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
-use store::apalis_queue::{self, QueueBackend};
+use store::{
+    apalis_queue::{self, QueueBackend},
+    log_limit::LogLimit,
+};
 use submitter::dispatch::{DispatchQueue, DispatchSettings, Dispatcher, send_one};
 use tokio_util::task::TaskTracker;
 
@@ -87,6 +90,7 @@ fn register_looks(monitor: Monitor, engine: &Engine) -> Monitor {
         history_after: config.history_after,
         history_lag: config.history_lag,
         unknown_grace: VISIBLE_WITHIN,
+        hold: engine.config.submitter.lease,
     });
     let queue = LookQueue::new(engine.store.clone(), &settings);
     let reconciler = Reconciler {
@@ -96,7 +100,9 @@ fn register_looks(monitor: Monitor, engine: &Engine) -> Monitor {
         settler: engine.settler.clone(),
         stats: engine.stats.clone(),
         history_refused: Arc::new(AtomicBool::new(false)),
+        bills: engine.bills.clone(),
         dice: random::DICE,
+        outages: LogLimit::default(),
     };
     let wake = Arc::clone(&engine.wakes.reconcile);
     monitor.register(move |restarts| {

@@ -13,6 +13,7 @@ use crate::{
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{CredentialId, JobId, OnUnknown, Priority, ProjectId};
+use failpoints::{Bug, Point};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use std::{collections::HashMap, time::Duration};
@@ -137,7 +138,14 @@ pub fn start(store: &Store, wakes: &Wakes, tasks: &TaskTracker, stop: &Cancellat
         Box::pin(async move {
             let mut tx = pool.begin().await?;
             let answers = insert(&mut tx, &jobs).await?;
+            failpoints::hit(Point::AcceptBeforeCommit);
+            if failpoints::seeded(Bug::AcknowledgeBeforeCommit) {
+                #[expect(clippy::disallowed_methods, reason = "a seeded bug: nobody waits for this commit")]
+                tokio::spawn(tx.commit());
+                return Ok(answers);
+            }
             tx.commit().await?;
+            failpoints::hit(Point::AcceptAfterCommit);
             wakes.dispatch.notify_one();
             Ok(answers)
         })

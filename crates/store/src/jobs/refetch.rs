@@ -5,7 +5,6 @@ use crate::{Store, error::Result};
 use bytes::Bytes;
 use domain::{AttemptId, CredentialId, JobId, ProjectId};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 /// Where a result may be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +150,7 @@ pub async fn insert_refetched(
         attempt.0,
         &body[..],
         sha256.as_slice(),
-        Uuid::now_v7(),
+        crate::fresh_id(),
     )
     .fetch_one(&mut *tx)
     .await?;

@@ -9,7 +9,6 @@ use domain::{AttemptEvent, AttemptId, CredentialId, JobId, ProjectId};
 use sqlx::PgPool;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 use world::*;
 
 async fn seen(store: &Store, id: JobId) -> JobView {
@@ -143,7 +142,7 @@ async fn a_job_is_found_by_fals_name_for_it(pool: PgPool) {
     let (id, _) = succeeded(&store, a_job(), "r-1").await;
     let found = by_request_id(&store, ME, "r-1").await.unwrap();
     assert_eq!(found.iter().map(|job| job.id).collect::<Vec<_>>(), [id]);
-    assert_eq!(by_request_id(&store, ProjectId(Uuid::now_v7()), "r-1").await.unwrap(), []);
+    assert_eq!(by_request_id(&store, ProjectId(crate::fresh_id()), "r-1").await.unwrap(), []);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -199,7 +198,7 @@ async fn a_wait_gives_the_open_job_when_time_or_process_ends(pool: PgPool) {
     stop.cancel();
     let job = wait(&store, &wakes, Some(ME), id, Duration::from_hours(1), &stop).await.unwrap();
     assert_eq!(job.expect("the job is there").state, "queued");
-    let none = wait(&store, &wakes, Some(ME), JobId(Uuid::now_v7()), Duration::from_hours(1), &stop).await.unwrap();
+    let none = wait(&store, &wakes, Some(ME), JobId(crate::fresh_id()), Duration::from_hours(1), &stop).await.unwrap();
     assert_eq!(none, None);
 }
 
@@ -210,7 +209,7 @@ async fn a_refetched_result_makes_one_job_and_costs_nothing(pool: PgPool) {
     let source = refetch_source(&store, Some(ME), id).await.unwrap().expect("the job is there");
     assert_eq!(source.attempt, Some((attempt, "r-1".to_owned())));
     let body = Bytes::from_static(b"{ }");
-    let fresh = || (JobId(Uuid::now_v7()), AttemptId(Uuid::now_v7()));
+    let fresh = || (JobId(crate::fresh_id()), AttemptId(crate::fresh_id()));
     let made = insert_refetched(&store, id, attempt, fresh(), &body).await.unwrap();
     let Refetched::Created(made) = made else { panic!("not made: {made:?}") };
     assert_eq!(insert_refetched(&store, id, attempt, fresh(), &body).await.unwrap(), Refetched::Found(made));
@@ -241,6 +240,6 @@ async fn only_a_lost_result_is_restored(pool: PgPool) {
     assert_eq!(result(&store, Some(ME), id).await.unwrap(), JobResult::Lost);
     assert!(restore_result(&store, id, &other).await.unwrap());
     assert_eq!(result(&store, Some(ME), id).await.unwrap(), JobResult::Found(other.clone()));
-    let fresh = (JobId(Uuid::now_v7()), AttemptId(Uuid::now_v7()));
+    let fresh = (JobId(crate::fresh_id()), AttemptId(crate::fresh_id()));
     assert_eq!(insert_refetched(&store, id, attempt, fresh, &other).await.unwrap(), Refetched::Gone);
 }

@@ -11,7 +11,6 @@ pub use secret::{KeySecret, MalformedSecret};
 use crate::{Store, error::Result};
 use chrono::{DateTime, Utc};
 use domain::{KeyId, ProjectId};
-use uuid::Uuid;
 
 /// A key that is to be made.
 #[derive(Clone, Debug)]
@@ -46,7 +45,7 @@ pub struct KeyView {
 
 /// Stores a key whose secret the caller has drawn, and hands to a person once.
 pub async fn create(store: &Store, key: &NewKey, secret: &KeySecret) -> Result<KeyId> {
-    let id = KeyId(Uuid::now_v7());
+    let id = KeyId(crate::fresh_id());
     sqlx::query!(
         "insert into falconer.api_keys (id, project_id, name, prefix, secret_sha256, scopes, created_at, expires_at)
          values ($1, $2, $3, $4, $5, $6, falconer.now(), $7)",

@@ -2,7 +2,8 @@
 //! for whom, and the request id which run it speaks of.
 
 use super::{AttemptNews, CallbackNews, Guard, Said, Source, decide, load::Loaded, record::AttemptRecord};
-use domain::{AttemptEvent, RetryPolicy};
+use domain::{AttemptEvent, ErrorClass, RetryPolicy};
+use failpoints::Bug;
 use sha2::{Digest, Sha256};
 
 /// What became of a callback.
@@ -35,6 +36,9 @@ pub enum KeptCause {
     UnreadableBody,
     /// A status that is neither OK nor ERROR.
     UnknownStatus,
+    /// The run was stopped, and nobody had wished the job's end. Whether we had asked fal to, since it ran too long, shows
+    /// at the next look.
+    UnaskedCancel,
 }
 
 /// Why a callback was turned away. The names are part of the API.
@@ -60,6 +64,7 @@ impl KeptCause {
             Self::UserUnpinned => "user_unpinned",
             Self::UnreadableBody => "unreadable_body",
             Self::UnknownStatus => "unknown_status",
+            Self::UnaskedCancel => "unasked_cancel",
         }
     }
 }
@@ -102,7 +107,7 @@ pub(super) fn decide(loaded: &mut Loaded, retry: RetryPolicy, news: &CallbackNew
 
 fn judge(loaded: &mut Loaded, retry: RetryPolicy, news: &CallbackNews) -> Disposition {
     let pinned = loaded.user_ids.get(&news.credential);
-    if pinned.is_some_and(|user_id| *user_id != news.user_id) {
+    if pinned.is_some_and(|user_id| *user_id != news.user_id) && !failpoints::seeded(Bug::NoUserCheck) {
         return Disposition::Rejected(RejectedCause::WrongUser);
     }
     let unpinned = pinned.is_none();
@@ -137,12 +142,25 @@ fn judge(loaded: &mut Loaded, retry: RetryPolicy, news: &CallbackNews) -> Dispos
             let told = AttemptNews { result: Some(payload.clone()), ..told(news, event) };
             applied_or_repeated(loaded, retry, news, &told)
         }
+        Said::Error { failure, .. } if failure.class == ErrorClass::Canceled && is_unasked(loaded, news) => {
+            keep(loaded, retry, news, KeptCause::UnaskedCancel)
+        }
         Said::Error { failure, message } => {
             let event = AttemptEvent::ResultError(news.request_id.clone(), *failure);
             let told = AttemptNews { message: Some(message.clone()), ..told(news, event) };
             applied_or_repeated(loaded, retry, news, &told)
         }
     }
+}
+
+/// Whether the attempt is under way and nobody has asked that it or its job should end.
+fn is_unasked(loaded: &Loaded, news: &CallbackNews) -> bool {
+    let job = loaded.job_of.get(&news.attempt).and_then(|job| loaded.jobs.get(job));
+    job.is_some_and(|aggregate| {
+        let asked = |record: &AttemptRecord| record.cancel_requested_at.is_some() || !record.is_open();
+        aggregate.job.cancel_requested_at.is_none()
+            && aggregate.attempts.iter().any(|record| record.id == news.attempt && !asked(record))
+    })
 }
 
 /// Binds the request id that the callback names, which is proved by its signature, and leaves the rest to a look.

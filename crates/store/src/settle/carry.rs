@@ -7,8 +7,10 @@ use super::{
     record::{AttemptRecord, JobRecord, charged_name},
     write::{LedgerLine, NewResult, NewTransition},
 };
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{Attempt, AttemptEvent, AttemptState, Charged, ErrorClass, Failure, JobState, Late, Recorded};
+use failpoints::Bug;
 use sha2::{Digest, Sha256};
 
 /// Bytes of a gateway request id that are kept.
@@ -66,6 +68,7 @@ pub(super) fn all(loaded: &mut Loaded, news: &AttemptNews, index: usize, recorde
     if let (AttemptState::Succeeded { .. }, Some(AttemptEvent::ResultOk(_)), Some(body)) =
         (&decided.state, &news.event, &news.result)
     {
+        let body = if failpoints::seeded(Bug::ReserializedResult) { &written_anew(body) } else { body };
         let record = &mut aggregate.attempts[index];
         let by_callback = news.source == Source::Callback;
         record.result_from = Some(if by_callback { "callback" } else { "poll" }.to_owned());
@@ -242,9 +245,17 @@ fn transition(
     }
 }
 
+/// A seeded bug: what a parser makes of a result.
+fn written_anew(body: &Bytes) -> Bytes {
+    let parsed = serde_json::from_slice::<serde_json::Value>(body);
+    parsed.map_or_else(|_| body.clone(), |value| value.to_string().into())
+}
+
 /// The line of money for an attempt that ended, where fal bills it or may.
 fn ledger_line(record: &AttemptRecord, job: &JobRecord, late: Option<Late>) -> Option<LedgerLine> {
     let kind = match (record.state.as_str(), record.charged.as_deref(), late) {
+        _ if failpoints::seeded(Bug::NoLedgerLine) => return None,
+        ("failed", Some("no"), _) if failpoints::seeded(Bug::ChargesForNothing) => "charge",
         // Its line was written when it ended; a result that comes after all costs nothing more.
         (_, Some("yes"), _) => "charge",
         (_, _, Some(Late::SupersededOk)) => "superseded_charge",

@@ -3,6 +3,7 @@
 use super::{
     AttemptNews, AttemptOutcome, Entry, Guard, JobNews, JobOutcome, Settled, Source, callback, carry,
     load::{Aggregate, Loaded},
+    resolve, seeded,
     write::{NewBinding, NewTransition},
 };
 use crate::circuits::{Opening, Trouble};
@@ -14,6 +15,7 @@ pub(super) fn decide(loaded: &mut Loaded, retry: RetryPolicy, entry: &Entry) -> 
         Entry::Attempt(news) => Settled::Attempt(attempt(loaded, retry, news)),
         Entry::Callback(news) => Settled::Callback(callback::decide(loaded, retry, news)),
         Entry::Job(news) => Settled::Job(job(loaded, news)),
+        Entry::Resolve(news) => Settled::Resolved(resolve::decide(loaded, retry, news)),
     }
 }
 
@@ -48,6 +50,7 @@ pub(super) fn attempt(loaded: &mut Loaded, retry: RetryPolicy, news: &AttemptNew
     }
     let around = Circumstances { now, retry, retry_after: news.retry_after, dice: dice(news) };
     let before = Before::of(aggregate, index);
+    seeded::forget_end(aggregate, index, news);
     let recorded = match &news.event {
         Some(event) => aggregate.life.record(news.attempt, event, &around),
         None if news.supersede_unknown => aggregate.life.supersede_unknown(news.attempt, &around),
@@ -130,7 +133,7 @@ pub(super) struct Before {
 }
 
 impl Before {
-    fn of(aggregate: &Aggregate, index: usize) -> Self {
+    pub(super) fn of(aggregate: &Aggregate, index: usize) -> Self {
         let record = &aggregate.attempts[index];
         Self { attempt: record.state.clone(), job: aggregate.job.state.clone(), unbound: record.request_id.is_none() }
     }

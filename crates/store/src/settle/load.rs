@@ -139,7 +139,7 @@ async fn read_user_ids(tx: &mut PgConnection, entries: &[Entry]) -> Result<HashM
         .iter()
         .filter_map(|entry| match entry {
             Entry::Callback(news) => Some(news.credential.0),
-            Entry::Attempt(_) | Entry::Job(_) => None,
+            Entry::Attempt(_) | Entry::Job(_) | Entry::Resolve(_) => None,
         })
         .collect();
     ids.sort_unstable();

@@ -9,12 +9,16 @@ mod callback;
 mod carry;
 mod decide;
 mod load;
+mod milestones;
 mod news;
 mod record;
+mod resolve;
+mod seeded;
 mod write;
 
 pub use callback::{Disposition, KeptCause, RejectedCause};
-pub use news::{AttemptNews, CallbackNews, Entry, Guard, JobNews, Said, Source};
+pub use news::{AttemptNews, CallbackNews, Entry, Guard, JobNews, ResolveNews, Said, Source};
+pub use resolve::ResolveOutcome;
 
 use crate::{
     Store,
@@ -24,6 +28,7 @@ use crate::{
     wake::Wakes,
 };
 use domain::{Late, RetryPolicy};
+use milestones::Milestones;
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -37,6 +42,7 @@ pub enum Settled {
     Attempt(AttemptOutcome),
     Callback(Disposition),
     Job(JobOutcome),
+    Resolved(ResolveOutcome),
 }
 
 /// What news did to an attempt and its job.
@@ -68,8 +74,12 @@ pub async fn settle(pool: &PgPool, retry: RetryPolicy, entries: &[Entry]) -> Res
     let mut tx = pool.begin().await?;
     let mut loaded = load::load(&mut tx, entries).await?;
     let answers = entries.iter().map(|entry| decide::decide(&mut loaded, retry, entry)).collect();
+    let milestones = Milestones::of(&loaded);
+    milestones.before_write();
     let effects = write::write(&mut tx, loaded).await?;
+    milestones.before_commit();
     tx.commit().await?;
+    milestones.after_commit();
     Ok(Batch { answers, effects })
 }
 
@@ -155,7 +165,9 @@ impl Settler {
     pub async fn callback(&self, news: CallbackNews) -> Result<Disposition> {
         match self.callbacks.submit(Entry::Callback(Box::new(news))).await? {
             Settled::Callback(disposition) => Ok(disposition),
-            Settled::Attempt(_) | Settled::Job(_) => unreachable!("a callback is answered with a disposition"),
+            Settled::Attempt(_) | Settled::Job(_) | Settled::Resolved(_) => {
+                unreachable!("a callback is answered with a disposition")
+            }
         }
     }
 
@@ -163,7 +175,9 @@ impl Settler {
     pub async fn attempt(&self, news: AttemptNews) -> Result<AttemptOutcome> {
         match self.work.submit(Entry::Attempt(Box::new(news))).await? {
             Settled::Attempt(outcome) => Ok(outcome),
-            Settled::Callback(_) | Settled::Job(_) => unreachable!("news of an attempt are answered as such"),
+            Settled::Callback(_) | Settled::Job(_) | Settled::Resolved(_) => {
+                unreachable!("news of an attempt are answered as such")
+            }
         }
     }
 
@@ -171,7 +185,19 @@ impl Settler {
     pub async fn job(&self, news: JobNews) -> Result<JobOutcome> {
         match self.work.submit(Entry::Job(news)).await? {
             Settled::Job(outcome) => Ok(outcome),
-            Settled::Attempt(_) | Settled::Callback(_) => unreachable!("a wish about a job is answered as such"),
+            Settled::Attempt(_) | Settled::Callback(_) | Settled::Resolved(_) => {
+                unreachable!("a wish about a job is answered as such")
+            }
+        }
+    }
+
+    /// Settles what a person decides about a job's unknown attempt. Committed when this returns.
+    pub async fn resolve(&self, news: ResolveNews) -> Result<ResolveOutcome> {
+        match self.work.submit(Entry::Resolve(news)).await? {
+            Settled::Resolved(outcome) => Ok(outcome),
+            Settled::Attempt(_) | Settled::Callback(_) | Settled::Job(_) => {
+                unreachable!("a person's decision is answered as such")
+            }
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::circuits::Trouble;
 use bytes::Bytes;
-use domain::{AttemptEvent, AttemptId, CallbackId, CredentialId, Failure, JobEvent, JobId, ProjectId, RequestId};
+use domain::{
+    AttemptEvent, AttemptId, CallbackId, CredentialId, Failure, JobEvent, JobId, KeyId, ProjectId, RequestId,
+    Resolution,
+};
 use rust_decimal::Decimal;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ pub enum Entry {
     Attempt(Box<AttemptNews>),
     Callback(Box<CallbackNews>),
     Job(JobNews),
+    Resolve(ResolveNews),
 }
 
 /// What a worker learnt or decided about an attempt.
@@ -123,18 +127,30 @@ pub struct JobNews {
     pub event: JobEvent,
 }
 
+/// What a person decides about the unknown attempt of a job.
+#[derive(Clone, Copy, Debug)]
+pub struct ResolveNews {
+    pub job: JobId,
+    /// Whose job it must be.
+    pub project: ProjectId,
+    pub how: Resolution,
+    /// By which API key, for the log of transitions.
+    pub by: KeyId,
+}
+
 impl Entry {
     pub(super) fn attempt(&self) -> Option<AttemptId> {
         match self {
             Self::Attempt(news) => Some(news.attempt),
             Self::Callback(news) => Some(news.attempt),
-            Self::Job(_) => None,
+            Self::Job(_) | Self::Resolve(_) => None,
         }
     }
 
     pub(super) fn job(&self) -> Option<JobId> {
         match self {
             Self::Job(news) => Some(news.job),
+            Self::Resolve(news) => Some(news.job),
             Self::Attempt(_) | Self::Callback(_) => None,
         }
     }
@@ -144,7 +160,7 @@ impl Entry {
         match self {
             Self::Attempt(news) => news.event.as_ref().and_then(AttemptEvent::request_id),
             Self::Callback(news) => Some(&news.request_id),
-            Self::Job(_) => None,
+            Self::Job(_) | Self::Resolve(_) => None,
         }
     }
 }

@@ -9,11 +9,11 @@ pub use prices::{Prices, UnitPrice};
 pub use request::JobRequest;
 
 use domain::{CredentialId, JobId, ProjectId};
+use failpoints::Bug;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use store::accept::{Accepted, Acceptor, Answer, Idempotency, NewJob};
-use uuid::Uuid;
 
 /// Turns requests into jobs. Cheap to clone; needs no server.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl Submitter {
     /// Mints the job's id and takes down what is stored of it.
     pub fn prepare(&self, project: ProjectId, request: JobRequest, idempotency: Option<Idempotency>) -> NewJob {
         NewJob {
-            id: JobId(Uuid::now_v7()),
+            id: JobId(store::fresh_id()),
             project,
             credential: self.credential,
             input_sha256: Sha256::digest(&request.input).into(),
@@ -69,7 +69,7 @@ impl Submitter {
             attempts_max: request.attempts_max.unwrap_or(self.attempts_max),
             tags: request.tags,
             metadata: request.metadata,
-            idempotency,
+            idempotency: idempotency.filter(|_| !failpoints::seeded(Bug::NoIdempotency)),
             unique: request.unique,
             regenerated_from: request.regenerated_from,
         }

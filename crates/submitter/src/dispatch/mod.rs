@@ -12,7 +12,11 @@ pub use record::record;
 
 use apalis::prelude::{BoxDynError, Data};
 use domain::{CredentialId, Dice, Timeouts, TokenKeys};
-use fal::{EndpointId, QueueClient, client::SubmitOptions};
+use failpoints::{Bug, Point};
+use fal::{
+    EndpointId, QueueClient,
+    client::{SubmitOptions, SubmitOutcome},
+};
 use std::{sync::Arc, time::Duration};
 use store::{model_stats::ModelStats, settle::Settler};
 use tokio::time::Instant;
@@ -72,16 +76,25 @@ impl Dispatcher {
                 let options = SubmitOptions {
                     webhook_url: webhook_url.as_ref().map(Url::as_str),
                     start_timeout: self.settings.timeouts.start,
-                    deadline: Some(send_before),
+                    deadline: (!failpoints::seeded(Bug::SendsPastLease)).then_some(send_before),
                 };
                 let body = match claimed.seed {
                     Some(seed) => fal::seeds::with_seed(&claimed.input, seed.unsigned_abs()),
                     None => claimed.input.clone(),
                 };
-                self.fal.submit(&endpoint, body, &options).await
+                if failpoints::seeded(Bug::TokenInLog) {
+                    tracing::info!(url = ?webhook_url, "a webhook is asked for");
+                }
+                match self.fal.submit(&endpoint, body.clone(), &options).await {
+                    SubmitOutcome::Unknown { .. } if failpoints::seeded(Bug::BlindRetry) => {
+                        self.fal.submit(&endpoint, body, &options).await
+                    }
+                    outcome => outcome,
+                }
             }
             Err(error) => outcome::unusable_model(error),
         };
+        failpoints::hit(Point::SubmitAfterAnswer);
         let (name, news) = outcome::news(&claimed, outcome, self.first_look(&claimed.model));
         metrics::counter!("falconer_submits_total", "outcome" => name).increment(1);
         metrics::histogram!("falconer_submit_seconds").record(started.elapsed().as_secs_f64());
@@ -98,6 +111,7 @@ impl Dispatcher {
             "attempt {} of job {} was sent: {name}", claimed.number, claimed.job,
         );
         record(&self.settler, self.dice, news).await;
+        failpoints::hit(Point::SubmitAfterRecord);
     }
 
     fn callback_url(&self, attempt: domain::AttemptId) -> Option<Url> {

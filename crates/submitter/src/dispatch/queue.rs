@@ -2,6 +2,7 @@
 
 use super::{Dispatch, DispatchSettings};
 use domain::{AttemptId, Dice};
+use failpoints::Bug;
 use std::{error::Error, sync::Arc, time::Duration};
 use store::{
     Store,
@@ -41,11 +42,12 @@ impl LeasedQueue for DispatchQueue {
     async fn claim(&self, room: usize) -> Vec<Dispatch> {
         let asked = Instant::now();
         let timeouts = &self.settings.timeouts;
-        let fresh: Vec<(AttemptId, i64)> = (0..room).map(|_| (AttemptId(Uuid::now_v7()), self.dice.seed())).collect();
+        let fresh: Vec<(AttemptId, i64)> =
+            (0..room).map(|_| (AttemptId(store::fresh_id()), self.dice.seed())).collect();
         let request = ClaimRequest {
             credential: self.settings.credential,
             owner: self.owner,
-            places: self.settings.places,
+            places: if failpoints::seeded(Bug::NoSlotCount) { u32::MAX } else { self.settings.places },
             timeouts,
             fresh: &fresh,
         };

@@ -14,7 +14,6 @@ use domain::{
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::time::Duration;
-use uuid::Uuid;
 
 pub(crate) const ME: ProjectId = ProjectId::DEFAULT;
 pub(crate) const RETRY: RetryPolicy = RetryPolicy { first: Duration::from_mins(1), longest: Duration::from_mins(5) };
@@ -26,7 +25,7 @@ pub(crate) fn store(pool: &PgPool) -> Store {
 
 pub(crate) fn a_job() -> NewJob {
     NewJob {
-        id: JobId(Uuid::now_v7()),
+        id: JobId(crate::fresh_id()),
         project: ME,
         credential: CredentialId::DEFAULT,
         model: "fal-ai/flux/dev".to_owned(),
@@ -66,10 +65,10 @@ pub(crate) async fn claimed(store: &Store) -> Claimed {
     };
     let request = ClaimRequest {
         credential: CredentialId::DEFAULT,
-        owner: Uuid::now_v7(),
+        owner: crate::fresh_id(),
         places: 100,
         timeouts: &timeouts,
-        fresh: &[(AttemptId(Uuid::now_v7()), 7)],
+        fresh: &[(AttemptId(crate::fresh_id()), 7)],
     };
     claim(store, &request).await.unwrap().pop().expect("a job is ready")
 }
@@ -96,7 +95,7 @@ pub(crate) async fn cancelled(store: &Store, job: JobId) {
 /// A callback that says OK, from a user that is pinned first.
 pub(crate) async fn called_back(store: &Store, attempt: AttemptId, request_id: &str) -> CallbackId {
     crate::credentials::repin(store, CredentialId::DEFAULT, Some("user_me")).await.unwrap();
-    let id = CallbackId(Uuid::now_v7());
+    let id = CallbackId(crate::fresh_id());
     let body = Bytes::from_static(br#"{"status":"OK","payload":{"images":[]}}"#);
     let news = CallbackNews {
         id,

@@ -5,7 +5,6 @@ use crate::tests::{fixture::*, invariants};
 use domain::{AttemptEvent, CallbackId};
 use sqlx::PgPool;
 use std::time::Duration;
-use uuid::Uuid;
 
 const CONFLICT: Disposition = Disposition::Kept(KeptCause::Conflict);
 const STALE: Disposition = Disposition::Kept(KeptCause::StaleStamp);
@@ -33,7 +32,7 @@ async fn repeats_in_one_batch_and_later_change_nothing(pool: PgPool) {
     let first = call(&store, claimed.attempt, "r-1", ok("{}")).await;
     let again = || {
         let mut news = first.clone();
-        news.id = CallbackId(Uuid::now_v7());
+        news.id = CallbackId(crate::fresh_id());
         news
     };
     let batch = receive_all(&store, vec![first.clone(), again(), again()]).await;
@@ -210,7 +209,7 @@ async fn what_cannot_be_applied_binds_and_is_looked_at(pool: PgPool) {
 async fn a_callback_for_no_attempt_of_ours_is_kept(pool: PgPool) {
     let store = store(&pool);
     pin(&store).await;
-    let nobody = domain::AttemptId(Uuid::now_v7());
+    let nobody = domain::AttemptId(crate::fresh_id());
     let unknown = Disposition::Kept(KeptCause::UnknownAttempt);
     assert_eq!(receive(&store, call(&store, nobody, "r-1", ok("{}")).await).await, unknown);
     let claimed = submitted(&store, a_job(), "r-2").await;

@@ -1,10 +1,9 @@
 //! A cancel is a wish until fal confirms it.
 
-use crate::settle::{Entry, JobNews, JobOutcome, Settled};
+use crate::settle::{Disposition, Entry, JobNews, JobOutcome, KeptCause, Settled};
 use crate::tests::{fixture::*, invariants};
-use domain::{AttemptEvent, Charged, JobEvent, JobId};
+use domain::{AttemptEvent, Charged, ErrorClass, Failure, JobEvent, JobId};
 use sqlx::PgPool;
-use uuid::Uuid;
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_waiting_job_is_canceled_at_once(pool: PgPool) {
@@ -32,6 +31,26 @@ async fn the_cancel_of_a_running_job_is_armed_and_fal_is_asked_at_once(pool: PgP
     find(&store, claimed.attempt, AttemptEvent::CancelConfirmed(request("r-1"), Charged::Perhaps)).await;
     assert_eq!(states(&pool, claimed.job, claimed.attempt).await, ("canceled".into(), "canceled".into()));
     assert_eq!(kinds(&pool, claimed.attempt).await, ["possible_charge"]);
+    invariants::hold(&pool).await;
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_callback_of_a_stopped_run_cancels_the_job_only_where_somebody_wished_it(pool: PgPool) {
+    let store = store(&pool);
+    pin(&store).await;
+    let stopped = || error(Failure { class: ErrorClass::Canceled, charged: Charged::Perhaps });
+    let (wished, unasked) = (submitted(&store, a_job(), "r-1").await, submitted(&store, a_job(), "r-2").await);
+    cancel(&store, wished.job).await;
+
+    let news = call(&store, wished.attempt, "r-1", stopped()).await;
+    assert_eq!(receive(&store, news).await, Disposition::Applied);
+    let news = call(&store, unasked.attempt, "r-2", stopped()).await;
+    assert_eq!(receive(&store, news).await, Disposition::Kept(KeptCause::UnaskedCancel));
+
+    assert_eq!(job_row(&pool, wished.job).await.state, "canceled");
+    assert_eq!(states(&pool, unasked.job, unasked.attempt).await, ("submitted".into(), "running".into()));
+    let next_look = attempt_row(&pool, unasked.attempt).await.next_look_at;
+    assert!(next_look.unwrap() <= store.now().await.unwrap(), "fal is asked at once");
     invariants::hold(&pool).await;
 }
 
@@ -95,7 +114,7 @@ async fn another_projects_job_and_no_job_are_not_found(pool: PgPool) {
     let other = another_project(&store).await;
     let event = JobEvent::CancelRequested;
     let foreign = Entry::Job(JobNews { job, project: Some(other), event: event.clone() });
-    let nothing = Entry::Job(JobNews { job: JobId(Uuid::now_v7()), project: None, event: event.clone() });
+    let nothing = Entry::Job(JobNews { job: JobId(crate::fresh_id()), project: None, event: event.clone() });
     let own = Entry::Job(JobNews { job, project: Some(ME), event });
     let answers = settle_all(&store, &[foreign, nothing, own]).await;
     let not_found = || Settled::Job(JobOutcome::NotFound);

@@ -5,7 +5,6 @@ use crate::tests::{fixture::*, invariants};
 use domain::{AttemptEvent, AttemptId, ErrorClass};
 use sqlx::PgPool;
 use std::time::Duration;
-use uuid::Uuid;
 
 fn all_decisions() -> [AttemptEvent; 5] {
     use AttemptEvent::{LeaseExpired, NoAnswer, NotSent, PushedBack, Refused};
@@ -98,7 +97,7 @@ async fn a_stale_decision_cannot_end_a_later_attempt(pool: PgPool) {
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn news_of_what_is_not_there_change_nothing(pool: PgPool) {
     let store = store(&pool);
-    let nobody = AttemptId(Uuid::now_v7());
+    let nobody = AttemptId(crate::fresh_id());
     let outcome = learn(&store, nobody, AttemptEvent::ResultOk(request("r-1"))).await;
     assert_eq!(outcome, AttemptOutcome::default());
     assert_eq!(count(&pool, "select count(*) from falconer.request_bindings").await, 0);

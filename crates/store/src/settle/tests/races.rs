@@ -1,12 +1,11 @@
 //! Two who learn of the same thing at the same time.
 
-use crate::settle::{AttemptOutcome, Disposition, Entry, JobNews, Source, settle};
+use crate::settle::{AttemptOutcome, Disposition, Entry, JobNews, Settled, Source, settle};
 use crate::tests::{fixture::*, invariants};
 use domain::{AttemptEvent, CallbackId, JobEvent};
 use futures::future::join_all;
 use sqlx::PgPool;
 use std::time::Duration;
-use uuid::Uuid;
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn many_copies_at_once_are_one_transition(pool: PgPool) {
@@ -16,7 +15,7 @@ async fn many_copies_at_once_are_one_transition(pool: PgPool) {
     let first = call(&store, claimed.attempt, "r-1", ok("{}")).await;
     let copies = (0..32).map(|_| {
         let mut copy = first.clone();
-        copy.id = CallbackId(Uuid::now_v7());
+        copy.id = CallbackId(crate::fresh_id());
         receive(&store, copy)
     });
     let dispositions = join_all(copies).await;
@@ -87,4 +86,33 @@ async fn batches_that_name_the_same_jobs_in_other_orders_do_not_deadlock(pool: P
         advance(&store, Duration::from_secs(1)).await;
     }
     invariants::hold(&pool).await;
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn two_attempts_that_are_told_of_one_request_at_once_leave_it_to_one_and_a_conflict_to_the_other(pool: PgPool) {
+    let store = store(&pool);
+    for round in 0..30 {
+        accepted(&store, a_job()).await;
+        accepted(&store, a_job()).await;
+        let claimed = claim_up_to(&store, 1000, 2).await;
+        let request = request(&format!("r-{round}"));
+        let told = claimed.iter().map(|claimed| {
+            let event = AttemptEvent::Bound(request.clone());
+            [Entry::Attempt(Box::new(evidence(claimed.attempt, event, Source::Submit)))]
+        });
+        let conflicts = join_all(told.map(|entry| until_no_repeat(&pool, entry))).await;
+        assert_eq!(conflicts.iter().filter(|conflict| **conflict).count(), 1, "round {round}");
+    }
+    invariants::hold(&pool).await;
+}
+
+/// Settles as the batcher does, and says whether it was a conflict.
+async fn until_no_repeat(pool: &PgPool, entry: [Entry; 1]) -> bool {
+    loop {
+        match settle(pool, RETRY, &entry).await {
+            Ok(batch) => return matches!(batch.answers[..], [Settled::Attempt(AttemptOutcome { conflict: true, .. })]),
+            Err(crate::Error::Repeat(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
 }

@@ -66,7 +66,7 @@ async fn the_whole_inbox_replayed_changes_no_job(pool: PgPool) {
     let before: String = sqlx::query_scalar(jobs).fetch_one(&pool).await.unwrap();
 
     for news in &mut inbox {
-        news.id = domain::CallbackId(uuid::Uuid::now_v7());
+        news.id = domain::CallbackId(crate::fresh_id());
         news.signed_at -= 3600;
     }
     receive_all(&store, inbox).await;

@@ -13,10 +13,19 @@ use sqlx::PgConnection;
 use std::collections::HashSet;
 use uuid::Uuid;
 
+/// Inserts bindings, and resolves what was an orphan charge until its attempt turned up.
 pub(super) async fn bindings(tx: &mut PgConnection, rows: &[NewBinding], now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "insert into falconer.request_bindings (credential_id, request_id, attempt_id, job_id, bound_at)
-         select *, $5 from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[])",
+        "with bound as (
+             insert into falconer.request_bindings (credential_id, request_id, attempt_id, job_id, bound_at)
+             select *, $5 from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[])
+             returning credential_id, request_id, attempt_id, job_id
+         )
+         update falconer.orphan_charges o
+         set resolution = 'bound', resolved_at = $5, attempt_id = b.attempt_id, job_id = b.job_id
+         from bound b
+         where o.credential_id = b.credential_id and o.request_id = b.request_id
+           and o.resolution is distinct from 'bound'",
         &rows.iter().map(|row| row.credential.0).collect::<Vec<_>>(),
         &rows.iter().map(|row| row.request_id.clone()).collect::<Vec<_>>(),
         &rows.iter().map(|row| row.attempt.0).collect::<Vec<_>>(),
@@ -67,7 +76,7 @@ pub(super) async fn history(tx: &mut PgConnection, add: &History<'_>, now: DateT
         &results.iter().map(|row| &row.body[..]).collect::<Vec<_>>() as &[&[u8]],
         &results.iter().map(|row| row.sha256.clone()).collect::<Vec<_>>(),
         &column(ended, |job| job.id.0),
-        &column(ended, |_| Uuid::now_v7()),
+        &column(ended, |_| crate::fresh_id()),
         &column(ended, |job| job.project.0),
         &column(ended, |job| format!("job.{}", job.state)),
         &ledger.iter().map(|row| row.job.0).collect::<Vec<_>>(),
