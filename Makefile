@@ -54,6 +54,17 @@ test: ## Run every test on a Postgres of their own; flags for the runner go in A
 	@scripts/setup test
 	@scripts/test $(ARGS)
 
+.PHONY: storm
+storm: ## Run two servers under load while everything fails, and print the counts; SEED=… MINUTES=… ARGS="…"
+	@scripts/setup
+	@cargo build --quiet --package falconer --package stories --bins
+	@target/debug/storm --seed $(or $(SEED),1) --minutes $(or $(MINUTES),3) $(ARGS)
+
+.PHONY: check-release
+check-release: ## Check that a release build holds nothing that makes a build for tests fail
+	@scripts/setup
+	@scripts/check-release
+
 .PHONY: bench
 bench: ## Measure throughput on a durable Postgres of its own; flags go in ARGS="…"
 	@scripts/setup

@@ -1,6 +1,7 @@
 //! Charges that no attempt explains, attempts that only a bill can name, and jobs that wait for a person.
 
 mod bills;
+mod candidates;
 mod charges;
 mod commands;
 mod history;

@@ -5,11 +5,8 @@ use crate::{durations::POLL_FLOOR, random};
 use anyhow::{Context, Result};
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt as _};
 use domain::CredentialId;
-use reconciler::{LookQueue, Reconciler, ReconcilerSettings, look_at};
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use reconciler::{History, LookQueue, Reconciler, ReconcilerSettings, look_at};
+use std::{sync::Arc, time::Duration};
 use store::{
     apalis_queue::{self, QueueBackend},
     log_limit::LogLimit,
@@ -99,7 +96,7 @@ fn register_looks(monitor: Monitor, engine: &Engine) -> Monitor {
         fal: Arc::clone(&engine.fal),
         settler: engine.settler.clone(),
         stats: engine.stats.clone(),
-        history_refused: Arc::new(AtomicBool::new(false)),
+        history: History::new(Arc::clone(&engine.fal), config.poll_max),
         bills: engine.bills.clone(),
         dice: random::DICE,
         outages: LogLimit::default(),

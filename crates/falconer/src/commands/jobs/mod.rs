@@ -1,23 +1,24 @@
 //! `falconer jobs`: over REST, as any other client.
 
 mod fields;
+mod list;
+mod making;
 mod view;
 mod wait;
 
 use super::{
     client::{Call, Client, ClientArgs, read},
-    exit::{self, Exit, Refusal},
+    exit::{self, Exit},
     output::{self, Format, OutputArgs},
-    paging::{self, Columns, PageArgs},
 };
-use crate::{config::Config, random};
+use crate::config::Config;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use domain::{JobId, Resolution};
-use fields::JobFields;
+use list::List;
+use making::{Regenerate, Submit};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use uuid::Builder;
 use view::Entry;
 use wait::WaitArgs;
 
@@ -116,78 +117,6 @@ struct Action {
     give_up: bool,
 }
 
-/// What is common to those verbs that make a job.
-#[derive(Debug, Args)]
-struct Making {
-    #[command(flatten)]
-    fields: JobFields,
-    /// Equal keys make one job [default: a new one]
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-    /// Wait until it has ended; --timeout and --result say so too
-    #[arg(long)]
-    wait: bool,
-    #[command(flatten)]
-    waiting: WaitArgs,
-    /// Print the request that would be sent, and send nothing
-    #[arg(long)]
-    dry_run: bool,
-    #[command(flatten)]
-    with: Common,
-}
-
-#[derive(Debug, Args)]
-struct Submit {
-    /// fal's endpoint id, such as `fal-ai/flux/dev`
-    #[arg(long)]
-    model: String,
-    #[command(flatten)]
-    making: Making,
-}
-
-#[derive(Debug, Args)]
-struct Regenerate {
-    /// The old job's id
-    id: JobId,
-    /// Refuse where the estimate is above this, in US dollars
-    #[arg(long, value_name = "USD")]
-    max_cost: Option<String>,
-    #[command(flatten)]
-    making: Making,
-}
-
-#[derive(Debug, Args)]
-struct List {
-    /// scheduled, held, queued, running, succeeded, failed, canceled; several joined by commas
-    #[arg(long)]
-    state: Option<String>,
-    /// Of this endpoint id
-    #[arg(long)]
-    model: Option<String>,
-    /// With this tag
-    #[arg(long)]
-    tag: Option<String>,
-    /// A path into the metadata and the string there; may be repeated
-    #[arg(long, value_name = "PATH=VALUE")]
-    metadata: Vec<String>,
-    /// Why it failed
-    #[arg(long, value_name = "CLASS")]
-    error_class: Option<String>,
-    /// Made at this time or later, in RFC 3339
-    #[arg(long, value_name = "TIME")]
-    created_from: Option<String>,
-    /// Made before this time, in RFC 3339
-    #[arg(long, value_name = "TIME")]
-    created_before: Option<String>,
-    /// fal's id of one of its attempts
-    #[arg(long, value_name = "ID")]
-    request_id: Option<String>,
-    #[command(flatten)]
-    page: PageArgs,
-    #[command(flatten)]
-    with: Common,
-}
-
 impl JobsArgs {
     pub(crate) async fn run(self, config: &Config) -> Result<Exit> {
         match self.verb {
@@ -210,55 +139,6 @@ impl JobsArgs {
     }
 }
 
-impl Submit {
-    async fn run(self, config: &Config) -> Result<Exit> {
-        if !self.making.fields.has_input() {
-            return Err(Refusal::usage("--input", "is required, or --input-file").into());
-        }
-        let body = self.making.fields.body(&[("model", Some(json!(self.model).to_string()))])?;
-        self.making.send(config, Call::post("/v1/jobs").body(body)).await
-    }
-}
-
-impl Regenerate {
-    async fn run(self, config: &Config) -> Result<Exit> {
-        let max_cost = self.max_cost.as_ref().map(|cost| json!(cost).to_string());
-        let body = self.making.fields.body(&[("max_cost", max_cost)])?;
-        self.making.send(config, Call::post(format!("/v1/jobs/{}/regenerate", self.id)).body(body)).await
-    }
-}
-
-impl Making {
-    /// Sends what makes a job, under a key, so that an answer that was lost can be asked for again.
-    async fn send(self, config: &Config, call: Call) -> Result<Exit> {
-        let format = self.with.output.format;
-        let client = Client::of(config, self.with.client)?;
-        let key =
-            self.idempotency_key.unwrap_or_else(|| Builder::from_random_bytes(random::bytes()).into_uuid().to_string());
-        let call = call.idempotency_key(key.clone());
-        if self.dry_run {
-            output::print(&client.tell(&call, format));
-            return Ok(Exit::Done);
-        }
-        let body = match client.try_send(&call).await {
-            Ok(body) => body,
-            Err(error) => {
-                if error.is_temporary() {
-                    eprintln!("it may have been accepted; repeat it with --idempotency-key {key} and it is made once");
-                }
-                return Err(error.into_end());
-            }
-        };
-        if !self.wait && !self.waiting.is_asked_for() {
-            wait::print(&body, format)?;
-            return Ok(Exit::Done);
-        }
-        let job: view::Job = read(&body)?;
-        eprintln!("waiting for {}", job.id);
-        wait::run(&client, &job.id, &self.waiting, format).await
-    }
-}
-
 impl Change {
     async fn run(self, config: &Config, verb: &str, body: Option<String>) -> Result<Exit> {
         let format = self.with.output.format;
@@ -272,28 +152,6 @@ impl Change {
         } else {
             wait::print(&client.send(&call).await?, format)?;
         }
-        Ok(Exit::Done)
-    }
-}
-
-impl List {
-    async fn run(self, config: &Config) -> Result<Exit> {
-        let client = Client::of(config, self.with.client)?;
-        let mut call = Call::get("/v1/jobs")
-            .query("state", self.state)
-            .query("model", self.model)
-            .query("tag", self.tag)
-            .query("error_class", self.error_class)
-            .query("created_from", self.created_from)
-            .query("created_before", self.created_before)
-            .query("request_id", self.request_id);
-        for pair in &self.metadata {
-            let (path, value) =
-                pair.split_once('=').ok_or_else(|| Refusal::usage("--metadata", "must be PATH=VALUE"))?;
-            call = call.query(&format!("metadata.{path}"), Some(value));
-        }
-        let columns = Columns { heading: &view::JOB_HEADING, row: view::job_row };
-        paging::print(&client, call, &self.page, self.with.output.format, &columns).await?;
         Ok(Exit::Done)
     }
 }
