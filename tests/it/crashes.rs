@@ -7,6 +7,7 @@ use serde_json::json;
 use simulator::{Faults, Script};
 use std::time::Duration;
 use testkit::{World, WorldBuilder, wait};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Short leases, so that what a dead process held is free again within seconds.
 fn short_leases() -> WorldBuilder {
@@ -139,5 +140,27 @@ async fn two_servers_share_the_accounts_slots_and_one_may_die() {
     })
     .await;
     assert!(most <= 4, "{most} at fal at once");
+    world.drain_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_never_ends_its_request_does_not_hold_a_stop() {
+    let mut world = short_leases().start().await;
+    let addr = world.server().api().strip_prefix("http://").unwrap().to_owned();
+    let mut caller = tokio::net::TcpStream::connect(&addr).await.unwrap();
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: {addr}\r\nAuthorization: Bearer {}\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n",
+        world.api_key()
+    );
+    caller.write_all(head.as_bytes()).await.unwrap();
+    // The server says so when it begins to read the body.
+    let mut answer = [0; 12];
+    caller.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
+
+    let (took, clean) = world.terminate().await;
+
+    assert!(clean && took < Duration::from_secs(8), "{took:?}");
+    world.restart().await;
     world.drain_and_check().await;
 }

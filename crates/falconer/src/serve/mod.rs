@@ -30,6 +30,9 @@ pub(crate) async fn connect(config: &Config) -> Result<sqlx::PgConnection> {
     database::connect(&database::options(config)?).await
 }
 
+/// For the callbacks that are being settled when the workers have drained.
+const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// What every role of this process shares. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Engine {
@@ -125,24 +128,33 @@ async fn serve(
     let workers = workers::start(&engine, roles, &takers, &stops);
     housekeeping::start(&engine, roles, &takers, &stops.intake);
     wakes::start(&engine, roles, &takers, &stops.intake);
+    let drain = engine.config.shutdown.drain;
     drop(engine);
 
     stop.cancelled().await;
     failpoints::hit(Point::ShutdownBeforeDrain);
     tracing::info!("stopping: nothing new is taken, what has begun is finished");
     stops.intake.cancel();
-    takers.close();
-    takers.wait().await;
+    let end = tokio::time::Instant::now() + drain;
+    wait_until(end, "the API and the sweeps", &takers).await;
     let drained = workers.await;
     stops.callbacks.cancel();
-    answerers.close();
-    answerers.wait().await;
+    wait_until(end.max(tokio::time::Instant::now() + LAST_ANSWERS), "the callback listener", &answerers).await;
     stops.writers.cancel();
     tasks.close();
     tasks.wait().await;
     failpoints::hit(Point::ShutdownAfterDrain);
     tracing::info!("stopped");
     drained
+}
+
+/// Waits until `tasks` have ended, and goes on without them at `end`: somebody may read a large answer for minutes, and
+/// whoever asked us to stop kills us then.
+async fn wait_until(end: tokio::time::Instant, what: &str, tasks: &TaskTracker) {
+    tasks.close();
+    if tokio::time::timeout_at(end, tasks.wait()).await.is_err() {
+        tracing::warn!(tasks = tasks.len(), "{what} did not end in time and are cut off");
+    }
 }
 
 impl Engine {

@@ -70,6 +70,11 @@ impl World {
         &self.db
     }
 
+    /// The key that its own calls carry.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
     /// The first server.
     pub fn server(&self) -> &Server {
         &self.servers[0]
