@@ -126,7 +126,12 @@ async fn strangers_run(world: &World, count: usize) {
                 client.post(&url).header("authorization", "Key id:secret").json(&json!({ "prompt": "a stranger" }));
             post.send()
         });
-        assert!(futures::future::join_all(posts).await.into_iter().all(|answer| answer.unwrap().status().is_success()));
+        assert!(
+            futures::future::join_all(posts)
+                .await
+                .into_iter()
+                .all(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
+        );
     }
 }
 

@@ -46,7 +46,7 @@ fn what_the_key_signed_verifies_for_these_bytes_alone(
     if let Some((_, shorter)) = body.split_last() {
         assert!(!keys.verify(&headers, shorter));
     }
-    // The stamp is signed as text: the same second written otherwise is another message.
+    // The same second written otherwise is another message, and what is stored of it could not be verified again.
     map.insert(TIMESTAMP_HEADER, format!("0{}", map[TIMESTAMP_HEADER].to_str().unwrap()).parse().unwrap());
-    assert!(!keys.verify(&CallbackHeaders::from(&map).unwrap(), body));
+    assert!(CallbackHeaders::from(&map).is_err());
 }

@@ -1,19 +1,18 @@
 //! One look at one attempt.
 
-use crate::{pace, submitted, unknown};
+use crate::{bills::Bills, history::History, pace, submitted, unknown};
 use apalis::prelude::{BoxDynError, Data};
 use domain::{AttemptEvent, Dice, ErrorClass, Failure, RequestId};
+use failpoints::{Bug, Point};
 use fal::{EndpointId, QueueClient};
 use std::{
     num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 use store::{
     Store,
+    log_limit::LogLimit,
     looks::{DueLook, Stage},
     model_stats::ModelStats,
     settle::{AttemptNews, Guard, Settler, Source},
@@ -33,6 +32,10 @@ pub struct ReconcilerSettings {
     pub history_lag: Duration,
     /// How long fal may say that it knows no such request before we believe it.
     pub unknown_grace: Duration,
+    /// How long after its claim an attempt is due again, whatever became of the looker: as long as a lease, so that the
+    /// looks of a killed process are made by another one soon. A look that takes longer is made twice, which changes
+    /// nothing.
+    pub hold: Duration,
 }
 
 /// What a look works with. Cheap to clone.
@@ -43,9 +46,11 @@ pub struct Reconciler {
     pub fal: Arc<QueueClient>,
     pub settler: Settler,
     pub stats: ModelStats,
-    /// Set once fal has refused to list history for this key; then nobody asks again.
-    pub history_refused: Arc<AtomicBool>,
+    pub history: History,
+    /// Asked about unknown attempts where there is no history.
+    pub bills: Bills,
     pub dice: Dice,
+    pub outages: LogLimit,
 }
 
 /// What a look found, for the log and the metrics.
@@ -57,7 +62,12 @@ pub(crate) struct Finding {
 /// Looks at one attempt and records what was found. A handler that returns has committed it.
 pub async fn look_at(due: DueLook, reconciler: Data<Reconciler>) -> Result<(), BoxDynError> {
     let started = Instant::now();
+    let rescues = due.stage == Stage::LeaseRanOut;
+    if !rescues {
+        failpoints::hit(Point::ReconcileBeforeLook);
+    }
     let finding = reconciler.look(&due).await;
+    failpoints::hit(if rescues { Point::RescueBeforeSettle } else { Point::ReconcileAfterLook });
     metrics::counter!("falconer_looks_total", "finding" => finding.name).increment(1);
     metrics::histogram!("falconer_look_lag_seconds").record(due.late_seconds);
     tracing::info!(
@@ -84,8 +94,11 @@ async fn record(reconciler: &Reconciler, news: AttemptNews) {
                 tokio::time::sleep(Duration::from_millis(100).mul_f64(0.5 + reconciler.dice.unit())).await;
             }
             Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(attempt.id = %news.attempt, error, "what a look found was not recorded; the next finds it");
+                if let Some(missed) = reconciler.outages.pass() {
+                    let error: &dyn std::error::Error = &error;
+                    let attempt = news.attempt;
+                    tracing::warn!(attempt.id = %attempt, error, missed, "what a look found was not recorded; the next finds it");
+                }
                 return;
             }
         }
@@ -103,7 +116,7 @@ impl Reconciler {
                 news: AttemptNews {
                     message: Some("whoever was submitting it lost the lease".to_owned()),
                     next_look: Some(self.settings.history_after),
-                    ..decision(due, Some(AttemptEvent::LeaseExpired))
+                    ..decision(due, Some(lease_ran_out()))
                 },
             },
             Stage::Submitted { request_id } => submitted::look(self, due, &endpoint, request_id).await,
@@ -118,19 +131,11 @@ impl Reconciler {
         let latency = self.stats.latency(&due.model);
         pace::wait(due.looks, latency, self.settings.first_look, self.settings.poll_max, self.dice.unit())
     }
+}
 
-    pub(crate) fn history_is_on(&self) -> bool {
-        !self.history_refused.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn refuse_history(&self, status: u16) {
-        if !self.history_refused.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                status,
-                "fal lists no history for this key: unknown attempts are left to callbacks and time"
-            );
-        }
-    }
+/// Whoever was submitting may have sent it, so that nothing may be decided from the silence alone.
+fn lease_ran_out() -> AttemptEvent {
+    if failpoints::seeded(Bug::RescueResends) { AttemptEvent::NotSent } else { AttemptEvent::LeaseExpired }
 }
 
 /// Nothing to record but when to look again.

@@ -1,24 +1,31 @@
 //! The attempts that are due for a look, as an apalis worker asks for them.
 
 use crate::look::ReconcilerSettings;
-use std::{error::Error, sync::Arc, time::Duration};
+use failpoints::Bug;
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use store::{
     Store,
     apalis_queue::LeasedQueue,
     log_limit::LogLimit,
-    looks::{self, DueLook},
+    looks::{self, DueLook, Stage},
 };
 use uuid::Uuid;
-
-/// How long after its claim an attempt is due again, whatever became of the looker: as long as a lease, so that the looks
-/// of a killed process are made by another one soon. A look that takes longer is made twice, which changes nothing.
-const HOLD: Duration = Duration::from_secs(30);
 
 /// Open attempts whose time has come. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LookQueue {
     store: Store,
     pace: Arc<governor::DefaultDirectRateLimiter>,
+    /// Looks that the pace allowed and that asked fal nothing.
+    unspent: Arc<AtomicU32>,
+    hold: Duration,
     outages: LogLimit,
 }
 
@@ -26,12 +33,13 @@ impl LookQueue {
     /// Makes the queue of this process, which begins at most `polls_per_second_max` looks in a second.
     pub fn new(store: Store, settings: &ReconcilerSettings) -> Self {
         let quota = governor::Quota::per_second(settings.polls_per_second_max);
-        Self { store, pace: Arc::new(governor::RateLimiter::direct(quota)), outages: LogLimit::default() }
+        let pace = Arc::new(governor::RateLimiter::direct(quota));
+        Self { store, pace, unspent: Arc::default(), hold: settings.hold, outages: LogLimit::default() }
     }
 
     /// How many of `room` looks may begin in this second.
     fn allowed(&self, room: usize) -> u32 {
-        let mut allowed = 0;
+        let mut allowed = self.unspent.swap(0, Ordering::Relaxed).min(u32::try_from(room).unwrap_or(u32::MAX));
         while (allowed as usize) < room && self.pace.check().is_ok() {
             allowed += 1;
         }
@@ -43,8 +51,11 @@ impl LeasedQueue for LookQueue {
     type Item = DueLook;
 
     async fn claim(&self, room: usize) -> Vec<DueLook> {
-        // Claimed one by one from what the pace allows: looks that were allowed and not due are not given back, which
-        // only makes the cap stricter when nothing is due.
+        if failpoints::seeded(Bug::NoReconciling) {
+            return Vec::new();
+        }
+        // The pace is asked for no more than is due. What was allowed and is no longer due is not given back, which only
+        // makes the cap stricter.
         let due = match looks::count_due(&self.store, room).await {
             Ok(due) => due,
             Err(error) => return self.log(&error),
@@ -53,8 +64,13 @@ impl LeasedQueue for LookQueue {
         if allowed == 0 {
             return Vec::new();
         }
-        match looks::claim_due(&self.store, allowed, HOLD).await {
-            Ok(due) => due,
+        match looks::claim_due(&self.store, allowed, self.hold).await {
+            Ok(due) => {
+                // A lost lease is no question to fal. The pace would let the work of a killed process wait for seconds.
+                let free = due.iter().filter(|look| look.stage == Stage::LeaseRanOut).count();
+                self.unspent.fetch_add(u32::try_from(free).unwrap_or(0), Ordering::Relaxed);
+                due
+            }
             Err(error) => self.log(&error),
         }
     }

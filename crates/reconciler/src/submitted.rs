@@ -2,6 +2,7 @@
 
 use crate::look::{Finding, Reconciler, again, evidence, failed};
 use domain::{AttemptEvent, Charged, ErrorClass, Failure, RequestId};
+use failpoints::{Bug, Point};
 use fal::{
     EndpointId,
     client::{CancelOutcome, ResultOutcome, StatusOutcome},
@@ -57,7 +58,14 @@ async fn cancel(
     endpoint: &EndpointId,
     request_id: &RequestId,
 ) -> Option<Finding> {
-    match reconciler.fal.cancel(endpoint, &request_id.0).await {
+    failpoints::hit(Point::CancelBeforeCall);
+    let answer = reconciler.fal.cancel(endpoint, &request_id.0).await;
+    failpoints::hit(Point::CancelAfterCall);
+    let answer = match answer {
+        CancelOutcome::Requested if failpoints::seeded(Bug::CancelBelieved) => CancelOutcome::Canceled,
+        answer => answer,
+    };
+    match answer {
         // Removed before it ran: nothing is billed.
         CancelOutcome::Canceled => {
             let event = if due.cancel_wanted {

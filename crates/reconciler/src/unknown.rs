@@ -1,14 +1,16 @@
-//! A look at an attempt of which nobody knows whether fal has it: by a candidate request id, by fal's history, by time.
+//! A look at an attempt of which nobody knows whether fal has it: by a candidate request id, by fal's history, by its
+//! bills where it lists no history, by time.
 //!
 //! A callback may resolve it at any moment, so nothing here is decided from silence before `abandon_at`.
 
-use crate::look::{Finding, Reconciler, again, decision, evidence};
+use crate::{
+    history::{Next, Place, Window},
+    look::{Finding, Reconciler, again, decision, evidence},
+    unknown_bill,
+};
 use chrono::TimeDelta;
 use domain::{AttemptEvent, OnUnknown, RequestId};
-use fal::{
-    EndpointId,
-    client::{HistoryItem, ListingOutcome, StatusOutcome},
-};
+use fal::{EndpointId, client::StatusOutcome};
 use serde_json::Value;
 use std::time::Duration;
 use store::{
@@ -17,9 +19,15 @@ use store::{
 };
 
 /// fal's clock and ours may differ by this much.
-const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
-/// Pages of history that one look reads.
-const PAGES_MAX: u32 = 10;
+pub(crate) const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
+/// Pages of history that one look goes through, newest first: enough for what ended since the look before.
+const PAGES_MAX: usize = 10;
+/// Pages that it goes through before an attempt is given up. An account of 40 slots that runs a model of two seconds fills
+/// [`PAGES_MAX`] within a minute, so what ended while nobody looked stands further back.
+const PAGES_LAST: usize = 1_000;
+/// Looks after which an attempt may be given up although fal did not answer the last of them: one that just came back
+/// from an outage of ours has had none.
+const LOOKS_UNANSWERED: u32 = 20;
 
 /// Tries to learn what became of an attempt whose POST got no usable answer.
 pub(crate) async fn look(
@@ -30,29 +38,43 @@ pub(crate) async fn look(
     seed: Option<i64>,
     input: &[u8],
 ) -> Finding {
+    let mut answered = true;
     if let Some(candidate) = candidate
-        && is_ours(reconciler, endpoint, candidate).await
+        && !is_anothers(reconciler, due, candidate).await
     {
-        return bound(due, candidate.clone(), "candidate_confirmed");
+        match is_ours(reconciler, endpoint, candidate).await {
+            Some(true) => return bound(due, candidate.clone(), "candidate_confirmed"),
+            Some(false) => {}
+            None => answered = false,
+        }
     }
     let age = due.now - due.claimed_at;
     let history_after = TimeDelta::from_std(reconciler.settings.history_after).unwrap_or_default();
     if age < history_after {
         return again(due, "too_early", (history_after - age).to_std().unwrap_or_default());
     }
-    if reconciler.history_is_on()
-        && let Some(request_id) = find_in_history(reconciler, due, endpoint, seed, input).await
-    {
-        return bound(due, request_id, "found_in_history");
+    if reconciler.history.is_listed(&due.model) {
+        match find_in_history(reconciler, due, endpoint, seed, input).await {
+            Search::Found(request_id) => return bound(due, request_id, "found_in_history"),
+            Search::NotThere => {}
+            Search::Unanswered => answered = false,
+        }
     }
-    if due.now >= due.abandon_at {
+    if !reconciler.history.is_listed(&due.model) {
+        match unknown_bill::find(reconciler, due).await {
+            Search::Found(request_id) => return bound(due, request_id, "found_in_bills"),
+            Search::NotThere => {}
+            Search::Unanswered => answered = false,
+        }
+    }
+    if is_over(due, answered) {
         let message = Some("nothing was found of it within `abandon_after`".to_owned());
         let wait = Some(reconciler.settings.poll_max);
         let news = AttemptNews { message, next_look: wait, ..decision(due, Some(AttemptEvent::GivenUp)) };
         return Finding { name: "given_up", news };
     }
     let left = (due.abandon_at - due.now).to_std().unwrap_or_default();
-    let wait = wait(due, reconciler).min(left);
+    let wait = if left.is_zero() { wait(due, reconciler) } else { wait(due, reconciler).min(left) };
     if due.on_unknown == OnUnknown::Impatient && !due.superseded {
         let news = AttemptNews { supersede_unknown: true, next_look: Some(wait), ..decision(due, None) };
         return Finding { name: "superseded", news };
@@ -73,14 +95,29 @@ fn wait(due: &DueLook, reconciler: &Reconciler) -> Duration {
     grown.min(Duration::from_mins(5))
 }
 
-/// Whether fal answers for this request with our key: then it is our account's, whoever told us of it.
-async fn is_ours(reconciler: &Reconciler, endpoint: &EndpointId, candidate: &RequestId) -> bool {
+/// Whether the attempt is given up now. That fal did not answer says nothing of the attempt, so it is asked for as long
+/// again: whoever was away himself until `abandon_at` would else pay twice for one answer that was missing.
+fn is_over(due: &DueLook, answered: bool) -> bool {
+    let asked_enough = due.looks >= LOOKS_UNANSWERED && due.now - due.abandon_at >= due.abandon_at - due.claimed_at;
+    due.now >= due.abandon_at && (answered || asked_enough)
+}
+
+/// Whether another attempt has come to own the candidate. To take it for ours would be a conflict at every look, so that
+/// the attempt would never be found in history, superseded or given up.
+async fn is_anothers(reconciler: &Reconciler, due: &DueLook, candidate: &RequestId) -> bool {
+    let bound = looks::bound_among(&reconciler.store, due.credential, std::slice::from_ref(&candidate.0)).await;
+    bound.is_ok_and(|bound| !bound.is_empty())
+}
+
+/// Whether fal answers for this request with our key: then it is our account's, whoever told us of it. Nothing where fal
+/// did not say.
+async fn is_ours(reconciler: &Reconciler, endpoint: &EndpointId, candidate: &RequestId) -> Option<bool> {
     match reconciler.fal.status(endpoint, &candidate.0).await {
-        StatusOutcome::InQueue { .. } | StatusOutcome::InProgress | StatusOutcome::Completed { .. } => true,
-        StatusOutcome::NotFound
-        | StatusOutcome::RateLimited { .. }
+        StatusOutcome::InQueue { .. } | StatusOutcome::InProgress | StatusOutcome::Completed { .. } => Some(true),
+        StatusOutcome::NotFound => Some(false),
+        StatusOutcome::RateLimited { .. }
         | StatusOutcome::CredentialRefused { .. }
-        | StatusOutcome::Unavailable { .. } => false,
+        | StatusOutcome::Unavailable { .. } => None,
     }
 }
 
@@ -93,6 +130,15 @@ fn bound(due: &DueLook, request_id: RequestId, name: &'static str) -> Finding {
     Finding { name, news }
 }
 
+/// What a search of fal's history or bills came to.
+pub(crate) enum Search {
+    Found(RequestId),
+    /// All of it was read, or there is none for this key.
+    NotThere,
+    /// Some of it was not read.
+    Unanswered,
+}
+
 /// Searches fal's history for a run of the same model, in the window around our POST, with the same input, that no other
 /// attempt owns. Equal inputs may be matched in any order: they are worth the same to the same project.
 async fn find_in_history(
@@ -101,47 +147,100 @@ async fn find_in_history(
     endpoint: &EndpointId,
     seed: Option<i64>,
     input: &[u8],
-) -> Option<RequestId> {
+) -> Search {
     let sent = match seed {
         Some(seed) => fal::seeds::with_seed(input, seed.unsigned_abs()),
         None => input.to_vec().into(),
     };
-    let sent: Value = serde_json::from_slice(&sent).ok()?;
-    let (start, end) = (due.claimed_at - CLOCK_SKEW, due.now + CLOCK_SKEW);
-    let mut cursor: Option<String> = None;
-    for _ in 0..PAGES_MAX {
-        let (items, next) = match reconciler.fal.history(endpoint, start, end, cursor.as_deref()).await {
-            ListingOutcome::Page { items, next_cursor } => (items, next_cursor),
-            ListingOutcome::Refused { status, .. } => {
-                reconciler.refuse_history(status);
-                return None;
-            }
-            ListingOutcome::Unavailable { .. } => return None,
+    let Ok(sent) = serde_json::from_slice::<Value>(&sent) else {
+        return Search::NotThere;
+    };
+    let sent = reconciler.history.fingerprint(&sent);
+    // Past its run deadline fal cannot have been running it.
+    let (start, end) = (due.claimed_at - CLOCK_SKEW, due.now.min(due.run_deadline) + CLOCK_SKEW);
+    let window = Window { start, end };
+    let is_last_look = due.now >= due.abandon_at;
+    let reading = reconciler.history.reading(due, window);
+    let mut pages_left = if is_last_look { PAGES_LAST } else { PAGES_MAX };
+    // The reading's window is somewhat wider; the bound is there in case that a list never ends.
+    for number in 0..2 * PAGES_LAST {
+        let page = match reconciler.history.page(&reading, endpoint, number).await {
+            Next::Page(page) => page,
+            Next::End => return Search::NotThere,
+            Next::Unanswered => return Search::Unanswered,
         };
-        let matching: Vec<String> =
-            items.iter().filter(|item| is_match(item, &sent, due)).map(|item| item.request_id.clone()).collect();
-        if let Some(free) = first_unbound(reconciler, due, matching).await {
-            return Some(RequestId(free));
+        let matching = page.items.iter().filter(|item| item.input == sent && window.holds(item));
+        match first_unbound(reconciler, due, matching.map(|item| item.request_id.to_string()).collect()).await {
+            Ok(Some(free)) => return Search::Found(RequestId(free)),
+            Ok(None) => {}
+            Err(_) => return Search::Unanswered,
         }
-        cursor = Some(next?);
+        if page.is_last {
+            return Search::NotThere;
+        }
+        match window.place(&page) {
+            Place::Within => pages_left -= 1,
+            // The last look does not rely on the order of fal's list.
+            Place::Before if !is_last_look => return Search::Unanswered,
+            Place::Before | Place::Behind => {}
+        }
+        if pages_left == 0 {
+            break;
+        }
     }
-    None
+    Search::Unanswered
 }
 
-fn is_match(item: &HistoryItem, sent: &Value, due: &DueLook) -> bool {
-    let in_window = item.sent_at.is_none_or(|at| at >= due.claimed_at - CLOCK_SKEW);
-    let same_input = item
-        .json_input
-        .as_ref()
-        .and_then(|input| serde_json::from_str::<Value>(input.get()).ok())
-        .is_some_and(|input| input == *sent);
-    in_window && same_input && item.endpoint_id == due.model
-}
-
-async fn first_unbound(reconciler: &Reconciler, due: &DueLook, request_ids: Vec<String>) -> Option<String> {
+async fn first_unbound(
+    reconciler: &Reconciler,
+    due: &DueLook,
+    request_ids: Vec<String>,
+) -> store::error::Result<Option<String>> {
     if request_ids.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let bound = looks::bound_among(&reconciler.store, due.credential, &request_ids).await.ok()?;
-    request_ids.into_iter().find(|id| !bound.contains(id))
+    let bound = looks::bound_among(&reconciler.store, due.credential, &request_ids).await?;
+    Ok(request_ids.into_iter().find(|id| !bound.contains(id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use domain::{AttemptId, CredentialId, JobId};
+    use store::looks::Stage;
+    use uuid::Uuid;
+
+    /// Claimed at 0, to be given up after 3 hours, and looked at now.
+    fn due(hours: i64, looks: u32) -> DueLook {
+        let claimed_at = DateTime::UNIX_EPOCH;
+        DueLook {
+            attempt: AttemptId(Uuid::nil()),
+            job: JobId(Uuid::nil()),
+            credential: CredentialId(Uuid::nil()),
+            model: "fal-ai/flux/dev".to_owned(),
+            stage: Stage::Unknown { candidate: None, seed: None, input: Vec::new() },
+            version: 2,
+            looks,
+            claimed_at,
+            submitted_at: None,
+            run_deadline: claimed_at + TimeDelta::minutes(70),
+            abandon_at: claimed_at + TimeDelta::hours(3),
+            cancel_wanted: false,
+            superseded: false,
+            on_unknown: OnUnknown::Patient,
+            estimated: None,
+            now: claimed_at + TimeDelta::hours(hours),
+            late_seconds: 0.0,
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_given_up_on_an_answer_and_not_on_silence() {
+        assert!(!is_over(&due(2, 100), true), "its time has not come");
+        assert!(is_over(&due(3, 0), true));
+        assert!(!is_over(&due(3, 100), false), "fal is asked for as long again");
+        assert!(!is_over(&due(12, 1), false), "we were away ourselves, and fal has hardly been asked");
+        assert!(is_over(&due(12, LOOKS_UNANSWERED), false), "no job waits for ever");
+    }
 }

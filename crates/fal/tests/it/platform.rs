@@ -39,7 +39,7 @@ async fn history_is_asked_by_the_whole_id_and_keeps_inputs_as_they_are() {
 #[tokio::test]
 async fn a_listing_that_is_refused_is_told_apart_from_one_that_is_down() {
     let error = r#"{"error":{"type":"authorization_error","message":"wrong scope"}}"#;
-    for status in [401, 403, 404] {
+    for status in [403, 404] {
         let server = Server::start(move |_| answer(status, &[], error)).await;
         let outcome = client(&server).history(&model(), at(0), at(60), None).await;
         let ListingOutcome::Refused { status: told, message } = outcome else {
@@ -48,7 +48,7 @@ async fn a_listing_that_is_refused_is_told_apart_from_one_that_is_down() {
         assert_eq!(told, status);
         assert!(message.contains("wrong scope"));
     }
-    for (status, body) in [(429, ""), (500, ""), (302, ""), (200, "<html>"), (200, "{}")] {
+    for (status, body) in [(401, ""), (429, ""), (500, ""), (302, ""), (200, "<html>"), (200, "{}")] {
         let server = Server::start(move |_| answer(status, &[], body)).await;
         let outcome = client(&server).history(&model(), at(0), at(60), None).await;
         assert!(matches!(outcome, HistoryOutcome::Unavailable { .. }), "{status} {body}");

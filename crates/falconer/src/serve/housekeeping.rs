@@ -99,7 +99,7 @@ async fn retain(_: Tick, engine: Data<Engine>) -> Result<(), BoxDynError> {
     };
     let done = async {
         store::retention::run(&engine.store, &keep).await?;
-        store::rejected::prune(&engine.store).await
+        store::orphans::prune(&engine.store).await
     };
     match done.await {
         Err(error) if error.is_unavailable() => {

@@ -96,7 +96,8 @@ fn register_looks(monitor: Monitor, engine: &Engine) -> Monitor {
         fal: Arc::clone(&engine.fal),
         settler: engine.settler.clone(),
         stats: engine.stats.clone(),
-        history: History::new(Arc::clone(&engine.fal), config.poll_max),
+        // Looks at one attempt are further apart, so that none is made in vain.
+        history: History::new(Arc::clone(&engine.fal), config.poll_max.min(config.history_after) / 5),
         bills: engine.bills.clone(),
         dice: random::DICE,
         outages: LogLimit::default(),

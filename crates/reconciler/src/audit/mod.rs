@@ -1,14 +1,15 @@
 //! The audit: every charge on fal's bill must be explained by an attempt. What is not becomes an orphan charge, with an
 //! event and a warning: a request that fal took and we have forgotten, or somebody else's use of the account.
 //!
-//! Most readings go back only as far as fal may list late; once in a while all that fal lists is read. How far was read is
+//! A reading goes back only as far as fal may list late; once in a while all that fal lists is read after it, and never
+//! instead: a long reading that breaks off again and again must not keep new charges from being seen. How far was read is
 //! kept in the database, a reading is paged and cut into days, no transaction spans a call to fal, and two processes may
 //! read at once: nothing is recorded twice.
 
 mod reading;
 
 use crate::bills::Bills;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use domain::CredentialId;
 use std::{sync::Arc, time::Duration};
 use store::{Store, error::Result, log_limit::LogLimit, orphans, settle::Settler};
@@ -77,7 +78,7 @@ impl Audit {
         Self { settings, credential, store, settler, bills, alarms: Arc::default() }
     }
 
-    /// Reads the bills since the last reading, or all that fal lists, and records what they show.
+    /// Reads the bills since the last reading, then all that fal lists if that is due, and records what they show.
     ///
     /// # Errors
     /// When the database cannot be asked. What was recorded before stays; the next audit reads on.
@@ -85,30 +86,27 @@ impl Audit {
         let Some(from) = orphans::read_from(&self.store, self.credential).await? else {
             return Ok(Audited::Done(Found::default()));
         };
-        let whole = self.is_whole_due(&from);
-        let audited = self.read(self.since(&from, whole), from.now, whole).await?;
+        let audited = self.read_due(&from).await?;
         orphans::resolve_bound(&self.store).await?;
         let open = orphans::count_open(&self.store).await?;
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("falconer_orphan_charges_open").set(open as f64);
         metrics::counter!("falconer_audits_total", "outcome" => audited.name()).increment(1);
-        if let Audited::Done(found) = &audited {
-            let Found { pages, matched, bound, orphaned, ledger_lines } = found;
-            tracing::info!(whole, pages, matched, bound, orphaned, ledger_lines, open, "fal's bills were audited");
-        }
         Ok(audited)
+    }
+
+    async fn read_due(&self, from: &orphans::ReadFrom) -> Result<Audited> {
+        let earliest = (from.now - LISTED).max(from.account_since - CLOCK_SKEW);
+        let since = from.read_until.map_or(earliest, |until| (until - delta(self.settings.overlap)).max(earliest));
+        let recent = self.read(since, from.now, since == earliest).await?;
+        if since == earliest || !self.is_whole_due(from) || !matches!(recent, Audited::Done(_)) {
+            return Ok(recent);
+        }
+        self.read(earliest, from.now, true).await
     }
 
     fn is_whole_due(&self, from: &orphans::ReadFrom) -> bool {
         from.whole_at.is_none_or(|at| from.now - at >= delta(self.settings.whole_every))
-    }
-
-    fn since(&self, from: &orphans::ReadFrom, whole: bool) -> DateTime<Utc> {
-        let earliest = (from.now - LISTED).max(from.account_since - CLOCK_SKEW);
-        match from.read_until {
-            Some(until) if !whole => (until - delta(self.settings.overlap)).max(earliest),
-            _ => earliest,
-        }
     }
 }
 

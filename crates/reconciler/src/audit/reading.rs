@@ -7,7 +7,7 @@ use domain::AttemptEvent;
 use failpoints::Point;
 use fal::client::BillingEvent;
 use rust_decimal::Decimal;
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 use store::{
     error::Result,
     orphans::{self, Billed, Page, Recorded},
@@ -18,6 +18,10 @@ use store::{
 const SLICE: TimeDelta = TimeDelta::days(1);
 /// Pages of one slice, so that a cursor that never ends does not hold us.
 const PAGES_MAX: u32 = 2_000;
+/// How often one page is asked for before the reading breaks off.
+const TRIES_MAX: u32 = 3;
+/// The wait before the second try of a page; it doubles.
+const BACK_OFF: Duration = Duration::from_millis(500);
 
 impl Audit {
     /// Reads from `start` to `now` and records what is found.
@@ -35,6 +39,8 @@ impl Audit {
             failpoints::hit(Point::AuditBeforeMark);
             orphans::mark(&self.store, self.credential, until, whole && last).await?;
             if last {
+                let Found { pages, matched, bound, orphaned, ledger_lines } = &found;
+                tracing::info!(whole, pages, matched, bound, orphaned, ledger_lines, "fal's bills were audited");
                 return Ok(Audited::Done(found));
             }
             from = until;
@@ -45,7 +51,7 @@ impl Audit {
     async fn read_slice(&self, start: DateTime<Utc>, end: DateTime<Utc>, found: &mut Found) -> Result<Option<Audited>> {
         let mut cursor: Option<String> = None;
         for _ in 0..PAGES_MAX {
-            let (charges, next) = match self.bills.page(start, end, cursor.as_deref()).await {
+            let (charges, next) = match self.page(start, end, cursor.as_deref()).await {
                 BillsPage::Read { charges, next } => (charges, next),
                 BillsPage::Refused => return Ok(Some(Audited::Refused)),
                 BillsPage::Unavailable { message } => return Ok(Some(Audited::Interrupted { message })),
@@ -58,6 +64,20 @@ impl Audit {
         }
         let message = format!("fal lists more than {PAGES_MAX} pages from {start} to {end}");
         Ok(Some(Audited::Interrupted { message }))
+    }
+
+    /// Reads one page; a fault of fal's that passes within a second or two breaks no reading off.
+    async fn page(&self, start: DateTime<Utc>, end: DateTime<Utc>, cursor: Option<&str>) -> BillsPage {
+        let mut pause = BACK_OFF;
+        for _ in 1..TRIES_MAX {
+            match self.bills.page(start, end, cursor).await {
+                BillsPage::Unavailable { message } => tracing::debug!(message, "a page of fal's bills is read again"),
+                told => return told,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.bills.page(start, end, cursor).await
     }
 
     async fn record(&self, charges: Vec<BillingEvent>, found: &mut Found) -> Result<()> {
@@ -82,6 +102,7 @@ impl Audit {
     }
 
     /// A request id that a callback gave an attempt, and that could not be proved ours, is ours when it is on our bill.
+    /// One that cannot be bound keeps nobody from reading on: a later reading tries it again.
     async fn bind_candidates(&self, billed: &[Billed]) -> Result<u64> {
         if billed.is_empty() {
             return Ok(0);
@@ -92,7 +113,14 @@ impl Audit {
                 next_look: Some(Duration::ZERO),
                 ..AttemptNews::of(attempt, Some(AttemptEvent::Bound(request_id)), Guard::Evidence, Source::History)
             };
-            bound += u64::from(self.settler.attempt(news).await?.attempt_changed);
+            match self.settler.attempt(news).await {
+                Ok(outcome) => bound += u64::from(outcome.attempt_changed),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn Error,
+                    attempt.id = %attempt,
+                    "a request on fal's bill cannot be bound to the attempt that a callback named"
+                ),
+            }
         }
         Ok(bound)
     }

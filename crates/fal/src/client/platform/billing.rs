@@ -37,6 +37,6 @@ impl QueueClient {
         let path = self.config.billing_events_path.trim_start_matches('/').split('/');
         let mut url = web::join(&self.config.platform_url, path);
         window(&mut url, start, end, cursor);
-        self.page(url).await
+        self.listing(url).await
     }
 }

@@ -47,6 +47,6 @@ impl QueueClient {
             .append_pair("expand", "payloads")
             .append_pair("limit", HISTORY_PAGE);
         window(&mut url, start, end, cursor);
-        self.page(url).await
+        self.listing(url).await
     }
 }

@@ -29,7 +29,7 @@ pub enum ListingOutcome<T> {
         /// Where the next page begins; `None` on the last one.
         next_cursor: Option<String>,
     },
-    /// This key or this account has no such listing (401, 403, 404). Asking again is of no use.
+    /// This key or this account has no such listing (403, 404; of prices 401 too). Asking again soon is of no use.
     Refused { status: u16, message: String },
     /// Nothing was learnt.
     Unavailable { message: String },
@@ -46,6 +46,15 @@ struct Page<'a> {
 }
 
 impl QueueClient {
+    /// Fetches a page of what fal did. A key that fal does not know (401) says nothing of the listing: fal may err for a
+    /// moment, and the key be exchanged, so it must not count as an account without such a listing.
+    async fn listing<T: DeserializeOwned>(&self, url: Url) -> ListingOutcome<T> {
+        match self.page(url).await {
+            ListingOutcome::Refused { status: 401, message } => ListingOutcome::Unavailable { message },
+            outcome => outcome,
+        }
+    }
+
     /// Fetches a page. An item that cannot be read is left out with a warning: it must not hide the others.
     async fn page<T: DeserializeOwned>(&self, url: Url) -> ListingOutcome<T> {
         let answer = match self.call(Method::GET, url, PAGE_MAX_BYTES).await {
