@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a story's helpers may fail the story")]
 
 use domain::TokenKeys;
-use simulator::{RequestView, Script};
+use simulator::{RequestView, Script, WebhookHeaders};
 use std::{
     net::SocketAddr,
     sync::{
@@ -12,12 +12,13 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use testkit::{CALLBACK_SECRET, World, wait};
+use testkit::{CALLBACK_SECRET, World, ok_body, wait};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 const JUNK_PER_SECOND: usize = 2_000;
 const JUNK_CONNECTIONS: usize = 8;
@@ -25,6 +26,15 @@ const SLOW_SOCKETS: usize = 500;
 const FLOOD: Duration = Duration::from_secs(3);
 /// What a flood may cost in resident memory.
 const MEMORY_MAX: u64 = 64 << 20;
+/// Callbacks of one account for one attempt that are settled in a burst.
+const CALLBACKS_AT_ONCE: usize = 64;
+/// What all bodies of callbacks may take, beyond the first of each.
+const BODIES_MAX: u64 = 256 << 20;
+/// Bodies that begin and do not end: more than may be held.
+const STALLED: usize = 60;
+const STALLED_BYTES: usize = 7_900_000;
+/// So many of them fit, where nothing is allocated ahead.
+const STALLED_FIT: usize = 34;
 
 /// F42, F53, T13.
 #[tokio::test(flavor = "multi_thread")]
@@ -92,6 +102,86 @@ async fn a_flood_under_a_token_that_leaked_costs_a_line_and_a_statement_a_second
     let kept: i64 = sqlx::query_scalar(query).fetch_one(world.db()).await.unwrap();
     assert!(kept > 0 && usize::try_from(kept).unwrap() <= 128 * (seconds + 1), "{kept} rows");
     world.drain_and_check().await;
+}
+
+/// Whoever has seen a callback's URL can have fal sign for an account of their own, and send that again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fal_signed_for_another_account_keeps_no_callback_out_and_fills_nothing() {
+    let world = World::builder().start().await;
+    world.sim().script_prompt("owl", Script { hold: true, ..Script::default() });
+    let id = world.submit_prompt("an owl").await;
+    world.wait_job(id, "to be sent", |job| job["request_id"].is_string()).await;
+    let request = world.sent("an owl").await;
+    let warm = world.submit_prompt("something else").await;
+    world.wait_ended_as(warm, "succeeded").await;
+    let began = Instant::now();
+    let quiet = transactions_in(&world, FLOOD).await;
+
+    let flood = Flood::start(&world, signed_for_another(&world, &request)).await;
+    let flooded = transactions_in(&world, FLOOD).await;
+    world.sim().release_held();
+    world.wait_ended_as(id, "succeeded").await;
+    let (served, statuses) = flood.stop().await;
+
+    assert_eq!(statuses, [401, 503], "some are judged, the rest are not");
+    assert!(served > 200, "the flood was on: {served}");
+    assert!(flooded < quiet + 2 * CALLBACKS_AT_ONCE, "{flooded} transactions in a flood of {served}, {quiet} without");
+    let tries = world.sim().request(&request.request_id).unwrap().webhook_tries;
+    assert_eq!(tries[0].status, Some(200), "ours came in at its first try");
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    let lines = world.server().log().lines().filter(|line| line.contains("was rejected")).count();
+    assert!((1..=seconds).contains(&lines), "{lines} lines in {seconds} s");
+    let rejected = "select count(*) from falconer.callbacks where disposition = 'rejected' and cause = 'wrong_user'";
+    let kept: i64 = sqlx::query_scalar(rejected).fetch_one(world.db()).await.unwrap();
+    assert!((1..=CALLBACKS_AT_ONCE + seconds / 10).contains(&usize::try_from(kept).unwrap()), "{kept} rows");
+    world.drain_and_check().await;
+}
+
+/// Each connection may hold a body of 8 MB, and there may be 2,048 of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_that_stall_are_bounded_together_and_keep_no_small_callback_out() {
+    let world = World::builder().start().await;
+    world.sim().script_prompt("owl", Script { hold: true, ..Script::default() });
+    let (small, large) = (world.submit_prompt("a small owl").await, world.submit_prompt("a large owl").await);
+    for id in [small, large] {
+        world.wait_job(id, "to be sent", |job| job["request_id"].is_string()).await;
+    }
+    let (to_small, to_large) = (world.sent("a small owl").await, world.sent("a large owl").await);
+    let warm = world.submit_prompt("something else").await;
+    world.wait_ended_as(warm, "succeeded").await;
+    let pid = world.server().pid().unwrap();
+    let before = resident(pid);
+
+    let stalled = Stalled::open(&world, &to_small).await;
+    let grown = resident(pid).saturating_sub(before);
+    eprintln!("{STALLED} bodies of {STALLED_BYTES} bytes: {} MB more", grown >> 20);
+    assert!(grown < BODIES_MAX + MEMORY_MAX, "{} MB more", grown >> 20);
+    let body = ok_body(&to_small.request_id, br#"{"images": []}"#);
+    assert_eq!(world.forge(&to_small, body).await, 200, "a small one is taken at its first try");
+    world.wait_ended_as(small, "succeeded").await;
+
+    stalled.close().await;
+    let body = ok_body(&to_large.request_id, format!(r#"{{"images": "{}"}}"#, "a".repeat(4 << 20)).as_bytes());
+    wait::until("the room to be free again", async || match world.forge(&to_large, body.clone()).await {
+        200 => Ok(()),
+        status => Err(status),
+    })
+    .await;
+    world.wait_ended_as(large, "succeeded").await;
+    world.sim().release_held();
+    world.drain_and_check().await;
+}
+
+/// A callback that fal signed a moment ago, for somebody else.
+fn signed_for_another(world: &World, request: &RequestView) -> Vec<u8> {
+    let body = ok_body(&request.request_id, br#"{"images": []}"#);
+    let stamp = world.sim().sign(&request.request_id, &body).timestamp.parse().unwrap();
+    let signed: WebhookHeaders = world.sim().sign_as(&request.request_id, "user_theirs", stamp, &body);
+    let headers = signed.pairs().map(|(name, value)| format!("{name}: {value}\r\n")).concat();
+    let url: reqwest::Url = request.webhook_url.as_deref().unwrap().parse().unwrap();
+    let (path, length) = (url.path(), body.len());
+    let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\n{headers}content-length: {length}\r\n\r\n");
+    [head.as_bytes(), &body].concat()
 }
 
 /// Callbacks to URLs that nobody made: the MAC of their tokens is wrong.
@@ -201,6 +291,55 @@ impl SlowSockets {
     async fn close(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.senders.join_all().await;
+    }
+}
+
+/// Large bodies under a good token that stop short of their end.
+struct Stalled {
+    stop: CancellationToken,
+    senders: JoinSet<()>,
+}
+
+impl Stalled {
+    /// Returns when all that do not fit were refused. Neither the signature nor the time to send decides it.
+    async fn open(world: &World, request: &RequestView) -> Self {
+        let url: reqwest::Url = request.webhook_url.as_deref().unwrap().parse().unwrap();
+        let head = String::from_utf8(post(url.path(), &request.request_id)).unwrap();
+        let (head, _) = head.rsplit_once("content-length").unwrap();
+        let call =
+            [format!("{head}content-length: {}\r\n\r\n", STALLED_BYTES + 1).into_bytes(), vec![b' '; STALLED_BYTES]];
+        let (call, refused) = (Arc::new(call.concat()), Arc::new(AtomicUsize::new(0)));
+        let (stop, mut senders) = (CancellationToken::new(), JoinSet::new());
+        for _ in 0..STALLED {
+            let stream = TcpStream::connect(callbacks(world)).await.unwrap();
+            let (call, refused, stop) = (Arc::clone(&call), Arc::clone(&refused), stop.clone());
+            senders.spawn(async move {
+                if stop.run_until_cancelled(is_refused(stream, &call)).await == Some(true) {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        wait::until("those who do not fit to be refused", async || match refused.load(Ordering::Relaxed) {
+            refused if refused < STALLED - STALLED_FIT => Err(refused),
+            _ => Ok(()),
+        })
+        .await;
+        Self { stop, senders }
+    }
+
+    async fn close(self) {
+        self.stop.cancel();
+        self.senders.join_all().await;
+    }
+}
+
+/// Whether the server would not have the body. It hangs up on one that is under way, which may lose the answer.
+async fn is_refused(mut stream: TcpStream, call: &[u8]) -> bool {
+    let written = stream.write_all(call).await;
+    let mut read = [0; 4096];
+    match stream.read(&mut read).await {
+        Ok(count) if count > 12 => &read[9..12] == b"503",
+        _ => written.is_err(),
     }
 }
 

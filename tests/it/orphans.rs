@@ -7,6 +7,7 @@ mod commands;
 mod history;
 mod operator;
 mod reading;
+mod starved;
 
 use serde_json::{Value, json};
 use simulator::{Fault, Faults, RequestView, Script};

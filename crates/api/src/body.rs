@@ -6,8 +6,11 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use bytes::Bytes;
-use receiver::{WholeError, read_whole};
-use std::time::Duration;
+use receiver::{Budget, WholeError, read_whole};
+use std::{sync::LazyLock, time::Duration};
+
+/// The memory of all bodies that a process has in hand, beyond the first bytes of each: 512 MiB.
+static BODIES: LazyLock<Budget> = LazyLock::new(|| Budget::new(512 << 20));
 
 /// The bytes of a body of ordinary size.
 pub(crate) struct RawBody(pub(crate) Bytes);
@@ -23,12 +26,13 @@ impl FromRequest<ApiState> for RawBody {
 
 /// Reads a body of at most `bytes_max`.
 pub(crate) async fn read(body: Body, bytes_max: usize, timeout: Duration) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(timeout, read_whole(body, bytes_max)).await {
+    match tokio::time::timeout(timeout, read_whole(body, bytes_max, &BODIES)).await {
         Ok(Ok(whole)) => Ok(whole),
         Ok(Err(WholeError::TooLarge)) => {
             Err(Problem::from(ProblemKind::BodyTooLarge).detail(format!("The limit is {bytes_max} bytes.")))
         }
         Ok(Err(WholeError::Broken)) => Err(Problem::field("body", "must arrive whole")),
+        Ok(Err(WholeError::NoRoom)) => Err(ProblemKind::Unavailable.into()),
         Err(_) => Err(ProblemKind::RequestTimeout.into()),
     }
 }

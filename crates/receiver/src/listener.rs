@@ -7,9 +7,10 @@ use crate::{
     patience::Patience,
     seats::{Seat, Seats},
 };
-use axum::Router;
-use http::{Method, Request, Response};
-use hyper::{body::Incoming, service::service_fn};
+use axum::{BoxError, Router, body::Body, response::IntoResponse as _};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, time::Duration};
 use store::log_limit::LogLimit;
@@ -90,8 +91,10 @@ async fn attend(stream: TcpStream, router: Router, limits: Limits, seat: Seat, s
     let mut connection = std::pin::pin!(http.serve_connection(stream, service));
     // How a stranger's connection ends is the stranger's affair.
     tokio::select! {
-        _ = connection.as_mut() => {}
+        // First, so that nothing more is read for whoever was sent away.
+        biased;
         () = seat.lost() => {}
+        _ = connection.as_mut() => {}
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
@@ -100,15 +103,17 @@ async fn attend(stream: TcpStream, router: Router, limits: Limits, seat: Seat, s
 }
 
 /// Answers one request, during which its connection keeps its seat. A POST that succeeds earns a better one: strangers
-/// send none.
-async fn answer(
-    router: &Router,
-    seat: &Seat,
-    request: Request<Incoming>,
-) -> Result<Response<axum::body::Body>, Infallible> {
-    seat.busy();
+/// send none. A request that came after its seat was lost is turned away unread.
+async fn answer<B>(router: &Router, seat: &Seat, request: Request<B>) -> Result<Response<Body>, Infallible>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    if !seat.busy() {
+        let refused = (StatusCode::SERVICE_UNAVAILABLE, [(header::CONNECTION, "close")]);
+        return Ok(refused.into_response());
+    }
     let is_post = request.method() == Method::POST;
-    let answer = router.clone().oneshot(request.map(axum::body::Body::new)).await;
+    let answer = router.clone().oneshot(request.map(Body::new)).await;
     let is_good = answer.as_ref().is_ok_and(|answer| answer.status().is_success());
     seat.waiting(is_post && is_good);
     answer

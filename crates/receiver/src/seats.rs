@@ -101,16 +101,21 @@ impl Seats {
 }
 
 impl Seat {
-    /// The connection has a request in hand, and keeps its seat.
-    pub(crate) fn busy(&self) {
-        if let Some(place) = lock(&self.place).take() {
-            lock(&self.waiting.line).places.remove(&place);
-        }
+    /// The connection has a request in hand, and keeps its seat. False where the seat is somebody else's already, whose
+    /// request came too late: no work is done for it beyond the room's bound.
+    #[must_use]
+    pub(crate) fn busy(&self) -> bool {
+        self.leave_line() && !self.lost.is_cancelled()
+    }
+
+    /// False where it stood in the line and was sent away.
+    fn leave_line(&self) -> bool {
+        lock(&self.place).take().is_none_or(|place| lock(&self.waiting.line).places.remove(&place).is_some())
     }
 
     /// The connection waits for its client.
     pub(crate) fn waiting(&self, earned: bool) {
-        self.busy();
+        self.leave_line();
         *lock(&self.place) = Some(self.waiting.stand(earned, self.lost.clone()));
     }
 
@@ -122,7 +127,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.busy();
+        self.leave_line();
     }
 }
 
@@ -163,7 +168,7 @@ mod tests {
     async fn who_has_waited_longest_makes_room_and_nobody_else_does() {
         let seats = Seats::new(3);
         let (oldest, second, third) = (seats.take().await, seats.take().await, seats.take().await);
-        oldest.busy();
+        assert!(oldest.busy());
 
         let mut coming = Box::pin(seats.take());
         assert!(coming.as_mut().now_or_never().is_none(), "the seat is not free before its holder has left");
@@ -177,7 +182,7 @@ mod tests {
     async fn whoever_brought_a_good_callback_goes_last() {
         let seats = Seats::new(2);
         let (good, stranger) = (seats.take().await, seats.take().await);
-        good.busy();
+        assert!(good.busy());
         good.waiting(true);
 
         assert!(seats.take().now_or_never().is_none());
@@ -190,7 +195,7 @@ mod tests {
     async fn while_everybody_has_a_request_in_hand_the_next_waits_for_the_first_who_is_done() {
         let seats = Seats::new(1);
         let busy = seats.take().await;
-        busy.busy();
+        assert!(busy.busy());
         let mut coming = Box::pin(seats.take());
         assert!(coming.as_mut().now_or_never().is_none());
 
@@ -202,10 +207,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_was_sent_away_before_its_request_came_is_not_heard() {
+        let seats = Seats::new(1);
+        let first = seats.take().await;
+        assert!(seats.waiting.send_away());
+        assert!(!first.busy() && !first.busy());
+        let other = Seats::new(1).take().await;
+        assert!(other.busy() && other.busy(), "a second request in hand changes nothing");
+    }
+
+    #[tokio::test]
     async fn out_of_descriptors_only_those_who_wait_are_sent_away() {
         let seats = Seats::new(3);
         let (busy, waiting) = (seats.take().await, seats.take().await);
-        busy.busy();
+        assert!(busy.busy());
         seats.clear_some();
         assert!(waiting.lost.is_cancelled() && !busy.lost.is_cancelled());
     }

@@ -1,7 +1,7 @@
 //! A callback whose token and signature have been checked. There is no other way to make one, so nothing can be settled
 //! from a body that was not checked.
 
-use crate::{Receiver, WholeError, read_whole, rejections::Rejected};
+use crate::{WholeError, ingest::Listening, read_whole, rejections::Rejected};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Path, Request},
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use domain::{AttemptId, CallbackId, CredentialId};
 use fal::{callback::CallbackHeaders, jwks::Verdict};
 use http::{HeaderMap, StatusCode, header};
+use std::time::Instant;
 use store::settle::RejectedCause;
 
 /// A callback that fal signed, sent to a URL that we made.
@@ -22,13 +23,14 @@ pub struct VerifiedCallback {
     pub(crate) body: Bytes,
 }
 
-impl FromRequest<Receiver> for VerifiedCallback {
+impl FromRequest<Listening> for VerifiedCallback {
     type Rejection = StatusCode;
 
-    async fn from_request(request: Request, receiver: &Receiver) -> Result<Self, StatusCode> {
+    async fn from_request(request: Request, listening: &Listening) -> Result<Self, StatusCode> {
+        let receiver = &listening.receiver;
         let (mut parts, body) = request.into_parts();
         let Path(token) =
-            Path::<String>::from_request_parts(&mut parts, receiver).await.map_err(|_| StatusCode::NOT_FOUND)?;
+            Path::<String>::from_request_parts(&mut parts, listening).await.map_err(|_| StatusCode::NOT_FOUND)?;
         // Junk is refused here, before a byte of its body is read and without a question to the database.
         let Some((credential, attempt)) = receiver.tokens.verify(&token) else {
             metrics::counter!("falconer_callbacks_total", "disposition" => "not_found").increment(1);
@@ -44,7 +46,7 @@ impl FromRequest<Receiver> for VerifiedCallback {
             receiver.rejections.keep(rejected.because(RejectedCause::Headers));
             return Err(StatusCode::BAD_REQUEST);
         };
-        let body = match read(&parts.headers, body, receiver).await {
+        let body = match read(&parts.headers, body, listening).await {
             Ok(body) => body,
             Err(StatusCode::PAYLOAD_TOO_LARGE) => {
                 receiver.rejections.keep(rejected.because(RejectedCause::TooLarge));
@@ -54,6 +56,10 @@ impl FromRequest<Receiver> for VerifiedCallback {
         };
         // The signature covers the bytes as sent, so they are checked before anything parses them.
         match receiver.keys.check(&headers, &body).await {
+            // What nobody signed does not count here: it must not keep out what fal did sign.
+            Verdict::Genuine if !listening.throttle.pass(attempt, &headers.user_id, Instant::now()) => {
+                Err(throttled("repeated"))
+            }
             Verdict::Genuine => Ok(Self { id, credential, attempt, headers, body }),
             Verdict::Forged => {
                 receiver.rejections.keep(rejected.with_body(body).because(RejectedCause::Signature));
@@ -78,16 +84,24 @@ fn is_plain_json(headers: &HeaderMap) -> bool {
     json && plain
 }
 
-async fn read(headers: &HeaderMap, body: Body, receiver: &Receiver) -> Result<Bytes, StatusCode> {
+async fn read(headers: &HeaderMap, body: Body, listening: &Listening) -> Result<Bytes, StatusCode> {
+    let Listening { receiver, budget, .. } = listening;
     let bytes_max = receiver.body_max;
     let said = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if said.is_some_and(|said| said > bytes_max as u64) {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    match tokio::time::timeout(receiver.body_timeout, read_whole(body, bytes_max)).await {
+    match tokio::time::timeout(receiver.body_timeout, read_whole(body, bytes_max, budget)).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(WholeError::TooLarge)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Ok(Err(WholeError::Broken)) => Err(StatusCode::BAD_REQUEST),
+        Ok(Err(WholeError::NoRoom)) => Err(throttled("no_room")),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }
+}
+
+/// fal is told to come again, where somebody else takes too much of us.
+fn throttled(cause: &'static str) -> StatusCode {
+    metrics::counter!("falconer_callbacks_total", "disposition" => "throttled", "cause" => cause).increment(1);
+    StatusCode::SERVICE_UNAVAILABLE
 }

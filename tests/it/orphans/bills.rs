@@ -11,6 +11,9 @@ fn without_history(mode: HistoryMode) -> WorldBuilder {
     World::builder().sim(|sim| sim.history = mode)
 }
 
+/// After this much no run of an attempt goes on at fal, and it has had the time to list its bill.
+const RUN_IS_BILLED: Duration = Duration::from_mins(70 + 15 + 1);
+
 /// Waits until an attempt was looked at twice more: what could be found was found.
 async fn looked_at_again(world: &World, id: JobId) {
     let query = "select looks from falconer.attempts where job_id = $1 and number = 1";
@@ -33,6 +36,9 @@ async fn the_only_bill_that_fits_names_the_attempt_and_brings_its_result() {
         foreign_run(&world, "fal-ai/flux/dev").await;
         world.sim().script_next(lost());
         let id = world.submit_prompt("an owl").await;
+        wait_unknown(&world, id).await;
+        billed(&world, 2).await;
+        world.advance_clock(RUN_IS_BILLED).await;
 
         let job = world.wait_ended_as(id, "succeeded").await;
 
@@ -55,6 +61,7 @@ async fn two_attempts_and_two_bills_that_fit_are_left_to_time() {
         wait_unknown(&world, id).await;
     }
     billed(&world, 2).await;
+    world.advance_clock(RUN_IS_BILLED).await;
 
     for id in ids {
         looked_at_again(&world, id).await;
@@ -69,13 +76,13 @@ async fn two_attempts_and_two_bills_that_fit_are_left_to_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_bill_that_fits_leaves_the_attempt_unknown() {
-    // By the first look at the bills, both are on it.
-    let world = without_history(HistoryMode::Off).setting("FALCONER_RECONCILER__HISTORY_AFTER", "2s").start().await;
+    let world = without_history(HistoryMode::Off).start().await;
     foreign_run(&world, MODEL).await;
     world.sim().script_next(lost());
     let id = world.submit_prompt("an owl").await;
     wait_unknown(&world, id).await;
     billed(&world, 2).await;
+    world.advance_clock(RUN_IS_BILLED).await;
 
     looked_at_again(&world, id).await;
 
@@ -100,8 +107,47 @@ async fn an_attempt_that_was_given_up_makes_the_bill_doubtful() {
     assert_eq!(world.post(&format!("/v1/jobs/{}/resolve", ids[billed_one]), &give_up).await.status, 200);
 
     let other = ids[1 - billed_one];
+    world.advance_clock(RUN_IS_BILLED).await;
     looked_at_again(&world, other).await;
 
     assert_eq!(state_of(&world, other, 1).await, ("unknown".to_owned(), None));
+    world.check().await;
+}
+
+/// Nothing is known of the model's pace, so ours may run for as long as any.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_bill_that_fits_is_not_taken_while_the_attempts_own_run_may_go_on() {
+    let world = without_history(HistoryMode::Off).start().await;
+    world.sim().script_next(Script { hold: true, ..lost() });
+    let id = world.submit_prompt("an owl").await;
+    wait_unknown(&world, id).await;
+    foreign_run(&world, MODEL).await;
+    billed(&world, 1).await;
+
+    // An hour is not enough, nor is its deadline: fal's lists lag.
+    for minutes in [60, 20] {
+        world.advance_clock(Duration::from_mins(minutes)).await;
+        looked_at_again(&world, id).await;
+        assert_eq!(state_of(&world, id, 1).await, ("unknown".to_owned(), None));
+    }
+
+    assert_eq!(world.sim().submissions(), 2);
+    world.sim().release_held();
+    world.check().await;
+}
+
+/// fal ran it, and its callbacks were lost: only the bill knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn bills_that_do_not_answer_let_nothing_be_sent_again() {
+    let world = without_history(HistoryMode::Refused).sim(|sim| sim.billing = HistoryMode::Down).start().await;
+    world.sim().script_next(lost());
+    let id = world.submit_prompt("an owl").await;
+    wait_unknown(&world, id).await;
+
+    world.advance_clock(Duration::from_mins(181)).await;
+    looked_at_again(&world, id).await;
+
+    assert_eq!(state_of(&world, id, 1).await, ("unknown".to_owned(), None));
+    assert_eq!(world.sim().submissions(), 1);
     world.check().await;
 }

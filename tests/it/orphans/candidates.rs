@@ -45,10 +45,13 @@ async fn misled(mode: HistoryMode) -> (World, JobId) {
     world.sim().script_prompt("a crow", Script { hold: true, faults: Some(slow), ..Script::default() });
     let crow = world.submit_prompt("a crow").await;
 
-    let (at_owl, run) = (world.sent("an owl").await.webhook_url.unwrap(), world.sent("a crow").await.request_id);
+    let (at_owl, run) = (
+        world.sent("an owl").await.webhook_url.expect("it was sent with a webhook"),
+        world.sent("a crow").await.request_id,
+    );
     let body = testkit::ok_body(&run, b"{}");
     let told = world.sim().post_callback(&at_owl, &world.sim().sign(&run, &body), body.clone()).await;
-    assert_eq!(told.unwrap(), 200);
+    assert_eq!(told.expect("Falconer answers"), 200);
     assert_eq!(candidate(&world, owl).await.as_deref(), Some(run.as_str()), "the crow's answer came too soon");
     world.wait_job(crow, "to be sent", |job| job["request_id"] == run.as_str()).await;
     world.sim().release_held();

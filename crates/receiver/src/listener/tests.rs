@@ -1,7 +1,12 @@
 use super::*;
 use axum::routing::{get, post};
-use http::StatusCode;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Notify,
@@ -123,4 +128,20 @@ async fn a_stop_lets_the_request_in_hand_finish() {
     site.hold.notify_one();
     answered(&mut held).await;
     tokio::time::timeout(SOON, site.end()).await.expect("nothing is left to wait for");
+}
+
+/// The seat is given away while the request is on its way.
+#[tokio::test]
+async fn a_request_whose_seat_is_lost_is_turned_away_unserved() {
+    let (seats, served) = (Seats::new(1), Arc::new(AtomicBool::new(false)));
+    let seat = seats.take().await;
+    seats.clear_some();
+    let serving = Arc::clone(&served);
+    let router = Router::new().route("/", get(move || async move { serving.store(true, Ordering::Relaxed) }));
+    let answer = answer(&router, &seat, Request::new(Body::empty())).await.unwrap();
+    assert_eq!(
+        (answer.status(), &answer.headers()["connection"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"close".parse().unwrap())
+    );
+    assert!(!served.load(Ordering::Relaxed));
 }

@@ -7,11 +7,10 @@ use crate::{
 };
 use domain::AttemptEvent;
 use sqlx::PgPool;
-use uuid::Uuid;
 
 fn forged(attempt: AttemptId) -> Rejected {
     Rejected {
-        id: CallbackId(Uuid::now_v7()),
+        id: CallbackId(crate::fresh_id()),
         credential: CredentialId::DEFAULT,
         attempt,
         cause: RejectedCause::Signature,
@@ -32,7 +31,7 @@ async fn callbacks_are_seen_by_their_own_project_and_by_operators(pool: PgPool) 
     world::told(&store, attempt, AttemptEvent::Bound(world::request("r-1"))).await;
     let first = world::called_back(&store, attempt, "r-1").await;
     let repeat = world::called_back(&store, attempt, "r-1").await;
-    let rows = [forged(attempt), forged(AttemptId(Uuid::now_v7()))];
+    let rows = [forged(attempt), forged(AttemptId(crate::fresh_id()))];
     rejected::insert(&store, &rows).await.unwrap();
     let (own, strange) = (rows[0].id, rows[1].id);
 
@@ -76,7 +75,7 @@ async fn a_repeat_is_read_with_the_bytes_of_the_first(pool: PgPool) {
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn pages_of_callbacks_follow_each_other(pool: PgPool) {
     let store = world::store(&pool);
-    let rows: Vec<Rejected> = (0..5).map(|_| forged(AttemptId(Uuid::now_v7()))).collect();
+    let rows: Vec<Rejected> = (0..5).map(|_| forged(AttemptId(crate::fresh_id()))).collect();
     rejected::insert(&store, &rows).await.unwrap();
     let (mut found, mut after) = (Vec::new(), None);
     loop {

@@ -55,6 +55,6 @@ async fn a_forgotten_user_is_learnt_afresh(pool: PgPool) {
     assert!(repin(&store, CredentialId::DEFAULT, None).await.unwrap());
     witness(&mut connection, CredentialId::DEFAULT, OURS, WITNESSES - 1).await.unwrap();
     assert_eq!(first(&store).await.user_id, None);
-    let nobody = CredentialId(uuid::Uuid::now_v7());
+    let nobody = CredentialId(crate::fresh_id());
     assert!(!repin(&store, nobody, Some(OURS)).await.unwrap());
 }

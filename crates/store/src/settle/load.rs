@@ -9,7 +9,7 @@ use crate::error::Result;
 use chrono::{DateTime, Utc};
 use domain::{AttemptId, CredentialId, JobId, Lifecycle, ProjectId, RequestId};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// Everything that a batch thinks with, and what it has decided so far.
@@ -195,6 +195,20 @@ async fn holders(
     Ok(rows.into_iter().map(|row| ((row.credential, RequestId(row.request_id)), row.attempt)).collect())
 }
 
+/// Job and attempt of those that succeeded and are told of a result again: each once, however often it is told, since each
+/// row is a whole result.
+pub(super) fn told_again(
+    entries: &[Entry],
+    jobs: &BTreeMap<JobId, Aggregate>,
+    job_of: &HashMap<AttemptId, JobId>,
+) -> BTreeSet<(Uuid, Uuid)> {
+    let told = entries.iter().filter_map(|entry| match entry {
+        Entry::Callback(news) => find(jobs, job_of, news.attempt),
+        Entry::Attempt(_) | Entry::Job(_) | Entry::Resolve(_) => None,
+    });
+    told.filter(|attempt| attempt.state == "succeeded").map(|attempt| (attempt.job.0, attempt.id.0)).collect()
+}
+
 /// Reads the stored results of attempts that succeeded and are told of a result again.
 async fn read_results(
     tx: &mut PgConnection,
@@ -202,16 +216,7 @@ async fn read_results(
     jobs: &BTreeMap<JobId, Aggregate>,
     job_of: &HashMap<AttemptId, JobId>,
 ) -> Result<HashMap<AttemptId, (Vec<u8>, Vec<u8>)>> {
-    let (mut of_jobs, mut attempts) = (Vec::new(), Vec::new());
-    for entry in entries {
-        if let Entry::Callback(news) = entry
-            && let Some(attempt) = find(jobs, job_of, news.attempt)
-            && attempt.state == "succeeded"
-        {
-            of_jobs.push(attempt.job.0);
-            attempts.push(attempt.id.0);
-        }
-    }
+    let (of_jobs, attempts): (Vec<Uuid>, Vec<Uuid>) = told_again(entries, jobs, job_of).into_iter().unzip();
     if attempts.is_empty() {
         return Ok(HashMap::new());
     }

@@ -104,8 +104,8 @@ pub(crate) async fn handed_in(store: &Store, jobs: &[NewJob]) -> Vec<Accepted> {
 
 /// Claims up to `room` jobs of `credential` within `places`.
 pub(crate) async fn claim_of(store: &Store, credential: CredentialId, places: u32, room: usize) -> Vec<Claimed> {
-    let fresh: Vec<(AttemptId, i64)> = (0..room).map(|_| (AttemptId(Uuid::now_v7()), 7)).collect();
-    let request = ClaimRequest { credential, owner: Uuid::now_v7(), places, timeouts: &TIMEOUTS, fresh: &fresh };
+    let fresh: Vec<(AttemptId, i64)> = (0..room).map(|_| (AttemptId(crate::fresh_id()), 7)).collect();
+    let request = ClaimRequest { credential, owner: crate::fresh_id(), places, timeouts: &TIMEOUTS, fresh: &fresh };
     claim(store, &request).await.unwrap()
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn error(failure: Failure) -> Said {
 pub(crate) async fn call(store: &Store, attempt: AttemptId, request_id: &str, said: Said) -> CallbackNews {
     let body = Bytes::from(format!("{request_id} {said:?}"));
     CallbackNews {
-        id: CallbackId(Uuid::now_v7()),
+        id: CallbackId(crate::fresh_id()),
         credential: CredentialId::DEFAULT,
         attempt,
         request_id: request(request_id),
@@ -254,7 +254,7 @@ pub(crate) async fn kinds(pool: &PgPool, attempt: AttemptId) -> Vec<String> {
 
 /// Makes a second fal account.
 pub(crate) async fn another_credential(pool: &PgPool) -> CredentialId {
-    let id = CredentialId(Uuid::now_v7());
+    let id = CredentialId(crate::fresh_id());
     sqlx::query("insert into falconer.credentials (id, name, created_at) values ($1, 'second', falconer.now())")
         .bind(id.0)
         .execute(pool)

@@ -21,7 +21,9 @@ const NO_ROWS: &[(&str, &str)] = &[
         "I04: a job's versions have no gap",
         "select j.id::text from falconer.jobs j
         left join falconer.transitions t on t.job_id = j.id and t.job_version is not null
-        group by j.id, j.version having count(t.job_version) <> j.version - 1
+        -- A refetched job is made in its last state, and that is its first version.
+        group by j.id, j.version, j.refetched_from
+        having count(t.job_version) <> j.version - (j.refetched_from is null)::int
             or coalesce(max(t.job_version), 1) <> j.version",
     ),
     (
@@ -31,14 +33,17 @@ const NO_ROWS: &[(&str, &str)] = &[
     ),
     (
         "I07: a request id is bound once",
-        "select request_id from falconer.attempts where request_id is not null
+        "select request_id from falconer.attempts
+        where request_id is not null and result_from is distinct from 'refetch'
         group by credential_id, request_id having count(*) > 1",
     ),
     (
         "I07: what is bound has its binding",
         "select a.id::text from falconer.attempts a
         full join falconer.request_bindings b on b.attempt_id = a.id and b.request_id = a.request_id
-        where (a.id is null or b.attempt_id is null) and (a.id is null or a.request_id is not null)",
+        -- A copy that was refetched leaves the binding to its original; a binding outlives a dropped attempt.
+        where (b.attempt_id is null and a.request_id is not null and a.result_from is distinct from 'refetch')
+            or (a.id is null and exists (select from falconer.attempts x where x.id = b.attempt_id))",
     ),
     (
         "I08: one live attempt",
@@ -70,7 +75,8 @@ const NO_ROWS: &[(&str, &str)] = &[
         "I16: every run that may be billed has one line",
         "select a.id::text from falconer.attempts a
         left join falconer.ledger l on l.attempt_id = a.id and l.kind <> 'possible_charge'
-        where a.state = 'succeeded' or a.superseded_ok_at is not null or a.charged = 'yes'
+        where (a.state = 'succeeded' or a.superseded_ok_at is not null or a.charged = 'yes')
+            and a.result_from is distinct from 'refetch'
         group by a.id having count(l.kind) <> 1",
     ),
     (
@@ -106,7 +112,11 @@ pub(crate) async fn hold(pool: &PgPool) {
 async fn only_allowed_moves(pool: &PgPool) {
     type Name = Option<String>;
     let moves: Vec<(Name, Name, Name, Name)> =
-        sqlx::query_as("select distinct attempt_from, attempt_to, job_from, job_to from falconer.transitions")
+        // A refetched job is made in its last state, and makes no move.
+        sqlx::query_as(
+            "select distinct attempt_from, attempt_to, job_from, job_to from falconer.transitions
+            where event <> 'refetched'",
+        )
             .fetch_all(pool)
             .await
             .unwrap();

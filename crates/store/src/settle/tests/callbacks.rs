@@ -1,6 +1,6 @@
 //! What callbacks do: once, however often and in whatever order they come.
 
-use crate::settle::{Disposition, KeptCause, RejectedCause};
+use crate::settle::{Disposition, Entry, KeptCause, RejectedCause, load};
 use crate::tests::{fixture::*, invariants};
 use domain::{AttemptEvent, CallbackId};
 use sqlx::PgPool;
@@ -45,6 +45,23 @@ async fn repeats_in_one_batch_and_later_change_nothing(pool: PgPool) {
     assert_eq!(count(&pool, BODIES).await, bodies, "the same bytes are not stored again");
     assert_eq!(count(&pool, "select count(*) from falconer.callbacks").await, 4);
     invariants::hold(&pool).await;
+}
+
+/// A batch of 200 copies does not bring 200 results into memory.
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn copies_in_one_batch_read_the_stored_result_once(pool: PgPool) {
+    let store = store(&pool);
+    pin(&store).await;
+    let claimed = submitted(&store, a_job(), "r-1").await;
+    let news = call(&store, claimed.attempt, "r-1", ok("{}")).await;
+    receive(&store, news.clone()).await;
+
+    let copies = vec![Entry::Callback(Box::new(news)); 3];
+    let mut tx = pool.begin().await.unwrap();
+    let loaded = load::load(&mut tx, &copies).await.unwrap();
+    let read: Vec<_> = load::told_again(&copies, &loaded.jobs, &loaded.job_of).into_iter().collect();
+    assert_eq!(read, [(claimed.job.0, claimed.attempt.0)]);
+    assert_eq!(loaded.results.len(), 1);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
