@@ -8,7 +8,7 @@ pub fn write(id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(id.as_bytes())
 }
 
-/// Reads a cursor that [`write`] wrote.
+/// Reads a cursor that [`write()`] wrote.
 pub fn read(text: &str) -> Option<Uuid> {
     Uuid::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }

@@ -40,7 +40,7 @@ pub(crate) async fn look(
 ) -> Finding {
     let mut answered = true;
     if let Some(candidate) = candidate
-        && !is_anothers(reconciler, due, candidate).await
+        && !is_taken(reconciler, due, candidate).await
     {
         match is_ours(reconciler, endpoint, candidate).await {
             Some(true) => return bound(due, candidate.clone(), "candidate_confirmed"),
@@ -69,8 +69,8 @@ pub(crate) async fn look(
     }
     if is_over(due, answered) {
         let message = Some("nothing was found of it within `abandon_after`".to_owned());
-        let wait = Some(reconciler.settings.poll_max);
-        let news = AttemptNews { message, next_look: wait, ..decision(due, Some(AttemptEvent::GivenUp)) };
+        let next_look = Some(after_the_last(due, reconciler));
+        let news = AttemptNews { message, next_look, ..decision(due, Some(AttemptEvent::GivenUp)) };
         return Finding { name: "given_up", news };
     }
     let left = (due.abandon_at - due.now).to_std().unwrap_or_default();
@@ -80,6 +80,15 @@ pub(crate) async fn look(
         return Finding { name: "superseded", news };
     }
     again(due, "still_unknown", wait)
+}
+
+/// When an attempt that was to be given up is looked at again, where its job's policy leaves that to a person. Such a look
+/// reads far back each time, and what it may still find comes without haste.
+fn after_the_last(due: &DueLook, reconciler: &Reconciler) -> Duration {
+    match due.on_unknown {
+        OnUnknown::Operator => Duration::from_mins(10),
+        OnUnknown::Patient | OnUnknown::Impatient => reconciler.settings.poll_max,
+    }
 }
 
 /// Looks at an unknown attempt come steadily until fal's history must have caught up, and then grow apart, since what is
@@ -104,7 +113,7 @@ fn is_over(due: &DueLook, answered: bool) -> bool {
 
 /// Whether another attempt has come to own the candidate. To take it for ours would be a conflict at every look, so that
 /// the attempt would never be found in history, superseded or given up.
-async fn is_anothers(reconciler: &Reconciler, due: &DueLook, candidate: &RequestId) -> bool {
+async fn is_taken(reconciler: &Reconciler, due: &DueLook, candidate: &RequestId) -> bool {
     let bound = looks::bound_among(&reconciler.store, due.credential, std::slice::from_ref(&candidate.0)).await;
     bound.is_ok_and(|bound| !bound.is_empty())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use testkit::{JobId, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_whose_candidate_is_anothers_is_still_found_in_history() {
+async fn an_attempt_whose_candidate_is_taken_is_still_found_in_history() {
     let (world, id) = misled(HistoryMode::On).await;
 
     let job = world.wait_ended_as(id, "succeeded").await;
@@ -18,7 +18,7 @@ async fn an_attempt_whose_candidate_is_anothers_is_still_found_in_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_whose_candidate_is_anothers_is_still_given_up() {
+async fn an_attempt_whose_candidate_is_taken_is_still_given_up() {
     let (world, id) = misled(HistoryMode::Off).await;
 
     world.advance_clock(Duration::from_mins(181)).await;

@@ -126,7 +126,7 @@ async fn an_operator_dismisses_a_charge_once_and_says_why() {
     let path = format!("/v1/orphan-charges/{request}/dismiss");
 
     for (body, field) in
-        [(json!({}), "reason"), (json!({ "reason": " " }), "reason"), (json!({ "resaon": "x" }), "resaon")]
+        [(json!({}), "reason"), (json!({ "reason": " " }), "reason"), (json!({ "cause": "x" }), "cause")]
     {
         let answer = call_as(&world, &operator, "POST", &path, body).await;
         assert_eq!((answer.status, &answer.json()["errors"][0]["field"]), (400, &json!(field)));

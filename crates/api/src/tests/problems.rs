@@ -82,7 +82,7 @@ async fn a_scope_opens_no_more_than_it_says(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
-async fn what_is_anothers_is_answered_as_what_is_not_there(pool: PgPool) {
+async fn what_is_taken_is_answered_as_what_is_not_there(pool: PgPool) {
     let world = World::start(&pool).await;
     let id = world.submit(r#"{"model":"fal-ai/flux/dev","input":{}}"#).await;
     let stranger = world.key_of("other", Scopes::of_project(), 2).await;
