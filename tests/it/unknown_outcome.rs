@@ -197,6 +197,7 @@ async fn an_operators_job_waits_for_a_person() {
     let looks = "select max(looks) from falconer.attempts where job_id = $1";
     let before: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
     testkit::wait::until("another look", async || {
+        world.advance_clock(Duration::from_mins(1)).await;
         let after: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
         if after > before + 1 { Ok(()) } else { Err(after) }
     })

@@ -47,8 +47,9 @@ pub enum Stage {
 
 /// Takes up to `limit` due attempts for `hold`, after which they are due again whatever became of the looker.
 ///
-/// Every look pushes the row back, so that rows about which nothing can be done do not keep others from their turn.
-/// Reads the index `attempts_due`.
+/// Lost leases come first: to say that nobody knows about them costs no question to fal, and a killed process may have
+/// left hundreds. Every look pushes the row back, so that rows about which nothing can be done do not keep others from
+/// their turn. Reads the index `attempts_due`.
 pub async fn claim_due(store: &Store, limit: u32, hold: Duration) -> Result<Vec<DueLook>> {
     let rows = sqlx::query!(
         r#"
@@ -58,7 +59,7 @@ pub async fn claim_due(store: &Store, limit: u32, hold: Duration) -> Result<Vec<
             from falconer.attempts a
             where a.state in ('submitting', 'unknown', 'submitted') and a.next_look_at <= (select now from clock)
               and (a.state <> 'submitting' or a.lease_until <= (select now from clock))
-            order by a.next_look_at
+            order by a.state = 'submitting' desc, a.next_look_at
             limit $1
             for update skip locked
         )
