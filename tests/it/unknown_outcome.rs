@@ -9,6 +9,19 @@ fn held(fault: Fault) -> Script {
     Script { hold: true, faults: Some(Faults::only(fault)), ..Script::default() }
 }
 
+/// Time goes by until two more looks have found nothing.
+async fn looked_at_twice_more(world: &World, id: JobId) {
+    let query = "select max(looks) from falconer.attempts where job_id = $1";
+    let looks = async || sqlx::query_scalar::<_, i32>(query).bind(id).fetch_one(world.db()).await.unwrap();
+    let before = looks().await;
+    testkit::wait::until("two more looks", async || {
+        world.advance_clock(Duration::from_mins(1)).await;
+        let after = looks().await;
+        if after > before + 1 { Ok(()) } else { Err(after) }
+    })
+    .await;
+}
+
 async fn wait_unknown(world: &World, id: JobId) {
     let job = world.wait_job(id, "to be unknown", |job| job["waiting"]["reason"] == "unknown_outcome").await;
     assert_eq!(job["state"], "running");
@@ -170,14 +183,7 @@ async fn a_history_that_does_not_answer_lets_nothing_be_sent_again() {
     wait_unknown(&world, id).await;
 
     world.advance_clock(Duration::from_mins(181)).await;
-    let looks = "select max(looks) from falconer.attempts where job_id = $1";
-    let before: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
-    testkit::wait::until("two more looks", async || {
-        world.advance_clock(Duration::from_mins(1)).await;
-        let after: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
-        if after > before + 1 { Ok(()) } else { Err(after) }
-    })
-    .await;
+    looked_at_twice_more(&world, id).await;
 
     wait_unknown(&world, id).await;
     assert_eq!(world.sim().submissions(), 1);
@@ -194,14 +200,7 @@ async fn an_operators_job_waits_for_a_person() {
     wait_unknown(&world, id).await;
 
     world.advance_clock(Duration::from_hours(24)).await;
-    let looks = "select max(looks) from falconer.attempts where job_id = $1";
-    let before: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
-    testkit::wait::until("another look", async || {
-        world.advance_clock(Duration::from_mins(1)).await;
-        let after: i32 = sqlx::query_scalar(looks).bind(id).fetch_one(world.db()).await.unwrap();
-        if after > before + 1 { Ok(()) } else { Err(after) }
-    })
-    .await;
+    looked_at_twice_more(&world, id).await;
 
     wait_unknown(&world, id).await;
     assert_eq!(world.sim().submissions(), 1);

@@ -1,5 +1,5 @@
 //! After the storm: waits until every job and every attempt has ended. Where all that is left waits for its next look, and
-//! fal has nothing more to say, the database's clock is moved there.
+//! fal has nothing more to say, the database's clock is moved there, or further.
 
 use super::{plan::Plan, site::Site};
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +13,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const NEAR: f64 = 1.5;
 /// Two looks at an unmoved state, before time is moved, must be this far apart.
 const STILL: Duration = Duration::from_secs(2);
+/// The least that time is moved by. Looks at what nobody can find are ten minutes apart, each attempt's at its own time.
+const STRIDE: f64 = 600.0;
 
 /// What was left, and when the first of it is due, in seconds from this moment.
 const LEFT: &str = "select count(*), coalesce(extract(epoch from min(due) - falconer.now()), 0)::float8 from (
@@ -38,10 +40,10 @@ pub async fn run(site: &Site, plan: &Plan) -> Result<Duration> {
         let waits = left > 0 && fal_is_quiet && due > NEAR;
         quiet_since = if waits { quiet_since.or_else(|| Some(Instant::now())) } else { None };
         if quiet_since.is_some_and(|since| since.elapsed() > STILL) {
-            let by = Duration::from_secs_f64(due);
+            let by = due.max(STRIDE);
             let query = sqlx::query("update falconer.clock set ahead_by = ahead_by + make_interval(secs => $1)");
-            query.bind(due).execute(&site.db).await.context("the clock")?;
-            (moved, quiet_since) = (moved + by, None);
+            query.bind(by).execute(&site.db).await.context("the clock")?;
+            (moved, quiet_since) = (moved + Duration::from_secs_f64(by), None);
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -4,15 +4,12 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signer, SigningKey};
-use fal::callback::{CallbackHeaders, signed_message};
 use fal::jwks::{COOL_DOWN, KeyStore, Verdict};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::http;
+use crate::keys::{BODY, pass, set_of, signed_by};
 use crate::server::{Reply, Server, answer};
 
 const TICK: Duration = Duration::from_millis(500);
@@ -179,29 +176,4 @@ impl PartialOrd for Callback {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
-}
-
-const BODY: &[u8] = b"{\"request_id\":\"7-a\",\"status\":\"OK\"}";
-
-fn set_of(numbers: &[u8]) -> String {
-    let x = |number: &u8| URL_SAFE_NO_PAD.encode(SigningKey::from_bytes(&[*number; 32]).verifying_key().as_bytes());
-    let keys: Vec<String> = numbers.iter().map(|number| format!(r#"{{"x":"{}"}}"#, x(number))).collect();
-    format!(r#"{{"keys":[{}]}}"#, keys.join(","))
-}
-
-fn signed_by(number: u8) -> CallbackHeaders {
-    let signature = SigningKey::from_bytes(&[number; 32]).sign(&signed_message("7-a", "user", "1700000000", BODY));
-    let mut map = http::HeaderMap::new();
-    for (name, value) in [("request-id", "7-a"), ("user-id", "user"), ("timestamp", "1700000000")] {
-        map.insert(http::HeaderName::try_from(format!("x-fal-webhook-{name}")).unwrap(), value.parse().unwrap());
-    }
-    map.insert("x-fal-webhook-signature", hex::encode(signature.to_bytes()).parse().unwrap());
-    CallbackHeaders::from(&map).unwrap()
-}
-
-/// Moves the monotonic clock without letting it run ahead of the sockets.
-async fn pass(time: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
 }

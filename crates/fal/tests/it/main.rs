@@ -6,6 +6,8 @@ extern crate falconer_fal as fal;
 
 mod jwks;
 mod jwks_outage;
+mod jwks_poison;
+mod keys;
 mod platform;
 mod poll;
 mod server;
