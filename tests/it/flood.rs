@@ -5,7 +5,6 @@
 mod junk;
 mod sockets;
 
-use domain::JobId;
 use junk::{Flood, JUNK_PER_SECOND};
 use simulator::{RequestView, Script};
 use sockets::{STALLED, STALLED_BYTES, SlowSockets, Stalled};
@@ -13,7 +12,7 @@ use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
-use testkit::{World, ok_body, wait};
+use testkit::{JobId, World, ok_body, wait};
 
 const SLOW_SOCKETS: usize = 500;
 const FLOOD: Duration = Duration::from_secs(3);

@@ -1,6 +1,7 @@
 //! Junk at a steady rate, and what it may be made of.
 #![expect(clippy::unwrap_used, reason = "a story's helpers may fail the story")]
 
+use super::callbacks;
 use domain::TokenKeys;
 use simulator::{RequestView, WebhookHeaders};
 use std::{
