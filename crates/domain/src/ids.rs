@@ -44,6 +44,10 @@ id!(/// One signed call from fal to us, as it arrived. Version 7.
     CallbackId);
 id!(/// One API key of a project.
     KeyId);
+id!(/// One thing that a subscriber may want to know. Version 7.
+    EventId);
+id!(/// Who reads a project's events under a name.
+    ConsumerId);
 
 impl ProjectId {
     /// The project `default`, which the first migration makes.

@@ -6,6 +6,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod adoption;
 pub mod attempt;
 pub mod deadlines;
 pub mod dice;
@@ -14,16 +15,18 @@ pub mod ids;
 pub mod job;
 pub mod lifecycle;
 pub mod retry;
+pub mod sealing;
 pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod token;
 
+pub use adoption::Adoption;
 pub use attempt::{Attempt, AttemptEvent, AttemptState, AttemptTransition, Charged, Failure, RequestId};
 pub use deadlines::Timeouts;
 pub use dice::Dice;
 pub use error_class::ErrorClass;
-pub use ids::{AttemptId, CallbackId, CredentialId, JobId, KeyId, ProjectId};
+pub use ids::{AttemptId, CallbackId, ConsumerId, CredentialId, EventId, JobId, KeyId, ProjectId};
 pub use job::{Job, JobEvent, JobState, JobTransition, OnUnknown, Priority};
 pub use lifecycle::{Late, Lifecycle, Recorded, Resolution, Unresolvable};
 pub use retry::RetryPolicy;

@@ -4,8 +4,8 @@
 //! say anything that the code does not do. Where jobs and attempts begin is the one thing that no `apply` decides.
 
 use crate::{
-    Attempt, AttemptEvent, AttemptId, AttemptState, AttemptTransition, Charged, ErrorClass, Failure, JobEvent,
-    JobState, JobTransition, RequestId,
+    Adoption, Attempt, AttemptEvent, AttemptId, AttemptState, AttemptTransition, Charged, ErrorClass, Failure,
+    JobEvent, JobState, JobTransition, RequestId,
 };
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
@@ -59,15 +59,23 @@ pub fn job_edges() -> Vec<Edge> {
     edges
 }
 
-/// Returns the states in which a job may be accepted: at once, for later, or held back.
-pub fn job_entries() -> [&'static str; 3] {
-    [JobState::Queued { run_at: SOME_TIME }, JobState::Scheduled { run_at: SOME_TIME }, JobState::Held]
+/// Returns the states in which a job may be accepted: at once, for later, held back, or already under way since somebody
+/// else sends it.
+pub fn job_entries() -> [&'static str; 4] {
+    let queued = JobState::Queued { run_at: SOME_TIME };
+    [queued, JobState::Scheduled { run_at: SOME_TIME }, JobState::Held, Adoption::Minted.job()]
         .map(|state| state.as_str())
 }
 
-/// Returns the state in which a claim commits an attempt.
-pub fn attempt_entries() -> [&'static str; 1] {
-    [AttemptState::Submitting.as_str()]
+/// Returns the state in which a claim commits an attempt, and those in which one begins that somebody else sends.
+pub fn attempt_entries() -> [&'static str; 3] {
+    let [minted, adopted] = adoptions().map(|adoption| adoption.attempt());
+    [AttemptState::Submitting, minted, adopted].map(|state| state.as_str())
+}
+
+/// Returns every way in which somebody else's request comes to us.
+pub fn adoptions() -> [Adoption; 2] {
+    [Adoption::Minted, Adoption::Adopted { request_id: some_request() }]
 }
 
 /// Returns every pair of states that a job may move between, entries as `(ENTRY, state)`.

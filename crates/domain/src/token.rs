@@ -41,14 +41,7 @@ pub enum SecretError {
 impl TokenKeys {
     /// Derives the keys from a comma-separated list of master secrets, newest first.
     pub fn derive(secrets: &str) -> Result<Self, SecretError> {
-        let mut keys = Vec::new();
-        for (index, secret) in secrets.split(',').map(str::trim).filter(|secret| !secret.is_empty()).enumerate() {
-            if secret.len() < SECRET_BYTES_MIN {
-                return Err(SecretError::TooShort { place: index + 1, bytes: secret.len() });
-            }
-            keys.push(Key::derive(secret.as_bytes()));
-        }
-        if keys.is_empty() { Err(SecretError::Missing) } else { Ok(Self(keys)) }
+        Ok(Self(split_secrets(secrets)?.into_iter().map(|secret| Key::derive(secret.as_bytes())).collect()))
     }
 
     /// Makes the token of an attempt. The same attempt always gets the same one from the same key.
@@ -98,6 +91,22 @@ impl Key {
         tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG_BYTES]);
         tag
     }
+}
+
+/// Reads a comma-separated list of master secrets: at least one, each long enough.
+pub(crate) fn split_secrets(secrets: &str) -> Result<Vec<&str>, SecretError> {
+    let secrets: Vec<&str> = secrets.split(',').map(str::trim).filter(|secret| !secret.is_empty()).collect();
+    if secrets.is_empty() {
+        return Err(SecretError::Missing);
+    }
+    match secrets.iter().position(|secret| secret.len() < SECRET_BYTES_MIN) {
+        Some(index) => Err(SecretError::TooShort { place: index + 1, bytes: secrets[index].len() }),
+        None => Ok(secrets),
+    }
+}
+
+pub(crate) fn encode_bytes(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
 }
 
 fn encode(id: Uuid) -> String {

@@ -6,7 +6,10 @@
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
+};
 
 use crate::endpoint_id::EndpointId;
 
@@ -21,6 +24,11 @@ const SEEDED: [&str; 8] = [
     "fal-ai/iclight-v2",
     "fal-ai/nano-banana/edit",
 ];
+
+/// The models that are known to take a seed, in order.
+pub const fn models() -> &'static [&'static str] {
+    &SEEDED
+}
 
 /// Whether a model is known to take a seed.
 pub fn takes_seed(endpoint: &EndpointId) -> bool {
@@ -74,11 +82,34 @@ impl<'de> Visitor<'de> for KeysVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
         let mut keys = Keys { is_empty: true, has_seed: false };
-        while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+        while let Some((IsSeed(is_seed), IgnoredAny)) = map.next_entry::<IsSeed, IgnoredAny>()? {
             keys.is_empty = false;
-            keys.has_seed |= key == "seed";
+            keys.has_seed |= is_seed;
         }
         Ok(keys)
+    }
+}
+
+/// Whether a key is `seed`. Read as bytes, so that a key which no text can hold (half of a surrogate pair) hides no other.
+struct IsSeed(bool);
+
+impl<'de> Deserialize<'de> for IsSeed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(IsSeedVisitor)
+    }
+}
+
+struct IsSeedVisitor;
+
+impl Visitor<'_> for IsSeedVisitor {
+    type Value = IsSeed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<IsSeed, E> {
+        Ok(IsSeed(key == b"seed"))
     }
 }
 
@@ -117,6 +148,7 @@ mod tests {
             r#"{"seed":1}"#,
             r#"{"a":1,"seed":null}"#,
             r#"{"\u0073eed":2}"#,
+            r#"{"\ud800":1,"seed":2}"#,
             "[{}]",
             "null",
             "",

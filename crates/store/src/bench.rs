@@ -1,6 +1,12 @@
 //! What a measurement asks of the database beside the work itself: databases to measure in, counters, and whether
 //! everything is done. No role uses it.
 
+mod searchable;
+mod submitting;
+
+pub use searchable::fill_searchable;
+pub use submitting::submit_by_sql;
+
 use crate::{Store, error::Result};
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

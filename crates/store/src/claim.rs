@@ -100,5 +100,22 @@ pub async fn claim(store: &Store, request: &ClaimRequest<'_>) -> Result<Vec<Clai
         .collect())
 }
 
+/// Says which of these credentials have a job that is ready, or would be but for its circuit: a claim for each of many that
+/// have none would be as many statements every second.
+pub async fn with_ready_jobs(store: &Store, credentials: &[CredentialId]) -> Result<Vec<CredentialId>> {
+    let ids: Vec<Uuid> = credentials.iter().map(|id| id.0).collect();
+    let ready = sqlx::query_scalar!(
+        r#"with clock as materialized (select falconer.now() as now)
+           select distinct l.credential_id as "id: CredentialId" from falconer.lanes l
+           where l.credential_id = any($1) and l.paused_at is null and exists (
+               select from falconer.jobs j
+               where j.lane_id = l.id and j.state = 'queued' and j.run_at <= (select now from clock))"#,
+        &ids,
+    )
+    .fetch_all(&store.pools.work)
+    .await?;
+    Ok(ready)
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,15 @@
 with clock as materialized (select falconer.now() as now),
 room as materialized (
     -- While the whole credential is on probation, one job goes and shows whether fal takes it.
-    select least(
+    -- A disabled one gives nothing, whatever a process that has not noticed asks for.
+    select case when exists (select from falconer.credentials k where k.id = $1 and k.disabled_at is not null) then 0
+    else least(
         case when exists (select from falconer.circuits c where c.credential_id = $1 and c.model = '') then 1
              else cardinality($3::uuid[]) end,
         greatest(0, $2::bigint - (
         select count(*) from falconer.attempts a
         where a.credential_id = $1 and a.state in ('submitting', 'unknown', 'submitted')
-          and (a.state <> 'unknown' or a.run_deadline > (select now from clock))))) as n
+          and (a.state <> 'unknown' or a.posted_by = 'falconer' and a.run_deadline > (select now from clock))))) end as n
 ),
 open_lanes as materialized (
     -- `probed` is the model whose circuit lets one job through; its lanes share that one.

@@ -5,7 +5,9 @@
 //! Nothing here talks to fal.
 
 pub mod accept;
+pub mod adopt;
 pub mod apalis_queue;
+pub mod audit;
 pub mod batch;
 pub mod bench;
 pub mod callbacks;
@@ -13,6 +15,7 @@ pub mod circuits;
 pub mod claim;
 pub mod credentials;
 pub mod error;
+pub mod events;
 mod fresh_id;
 pub mod health;
 pub mod jobs;

@@ -41,6 +41,8 @@ pub enum Stage {
     LeaseRanOut,
     /// Nobody knows whether fal has it. A candidate is a request id that fal has not confirmed to us.
     Unknown { candidate: Option<RequestId>, seed: Option<i64>, input: Vec<u8> },
+    /// Somebody else may have sent it, with a callback URL of ours: fal can be asked about a candidate, and for nothing else.
+    Awaited { candidate: Option<RequestId> },
     /// fal has it.
     Submitted { request_id: RequestId },
 }
@@ -71,7 +73,7 @@ pub async fn claim_due(store: &Store, limit: u32, hold: Duration) -> Result<Vec<
             a.model, a.state, a.version, a.looks, a.claimed_at, a.submitted_at, a.run_deadline, a.abandon_at,
             a.request_id, a.candidate_request_id, a.seed, a.cancel_requested_at is not null as "cancel_wanted!",
             a.superseded_at is not null as "superseded!", j.on_unknown, j.estimated,
-            case when a.state = 'unknown' then j.input end as input, clock.now as "now!",
+            case when a.state = 'unknown' and a.posted_by = 'falconer' then j.input end as input, a.posted_by, clock.now as "now!",
             extract(epoch from clock.now - due.next_look_at)::float8 as "late_seconds!"
         "#,
         i64::from(limit),
@@ -89,6 +91,9 @@ pub async fn claim_due(store: &Store, limit: u32, hold: Duration) -> Result<Vec<
             stage: match (row.state.as_str(), row.request_id) {
                 ("submitting", _) => Stage::LeaseRanOut,
                 (_, Some(id)) => Stage::Submitted { request_id: RequestId(id) },
+                (_, None) if row.posted_by == "caller" => {
+                    Stage::Awaited { candidate: row.candidate_request_id.map(RequestId) }
+                }
                 (_, None) => Stage::Unknown {
                     candidate: row.candidate_request_id.map(RequestId),
                     seed: row.seed,

@@ -126,7 +126,7 @@ pub async fn jobs(store: &Store) -> Result<Vec<JobLine>> {
         r#"
         select j.id as "id: JobId", j.model, j.state, j.error_class, j.finished_at, a.request_id as "request_id?",
             coalesce(a.result_from = 'callback', a.called, false) as "called!", r.body_sha256 as "result_sha256?",
-            (select count(*) from falconer.events e where e.job_id = j.id
+            (select count(*) from falconer.job_events e where e.job_id = j.id
                 and e.type in ('job.succeeded', 'job.failed', 'job.canceled')) as "ends!"
         from falconer.jobs j
         left join lateral (

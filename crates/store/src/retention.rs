@@ -1,12 +1,12 @@
 //! The past goes by partition, never row by row; only the small tables that outlive partitions are swept.
 
-use crate::{Store, error::Result, rejected};
+use crate::{Store, error::Result, events, rejected};
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::Duration;
 
 /// Tables whose partitions hold everything of a week's jobs, and go together.
-const OF_JOBS: [&str; 6] = ["jobs", "attempts", "results", "transitions", "events", "ledger"];
+const OF_JOBS: [&str; 6] = ["jobs", "attempts", "results", "transitions", "job_events", "ledger"];
 
 /// How long things are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,12 +161,21 @@ async fn drop_one(store: &Store, parent: &str, suffix: &str, tables: &[&str]) ->
     if parent == "jobs" && has_open_job(&mut tx, suffix).await? {
         return Ok(false);
     }
+    let missed = if parent == "jobs" { events::note_missed(&mut tx, suffix).await? } else { 0 };
     for table in tables {
         // Both parts of the name are ours: a constant, and eight digits that were read as a date.
         let statement = format!("drop table if exists falconer.{table}_{suffix}");
         sqlx::query(AssertSqlSafe(statement)).execute(&mut *tx).await?;
     }
     tx.commit().await?;
+    if missed > 0 {
+        metrics::counter!("falconer_events_missed_total").increment(missed);
+        tracing::warn!(
+            events = missed,
+            week = suffix,
+            "events were dropped before their consumers had acknowledged them"
+        );
+    }
     Ok(true)
 }
 

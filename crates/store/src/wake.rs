@@ -7,7 +7,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Where processes tell each other that there may be something to send.
-const CHANNEL: &str = "falconer_dispatch";
+pub(crate) const DISPATCH: &str = "falconer_dispatch";
+/// Where they tell each other that jobs have ended. The payload is the sender, who knows already.
+const ENDED: &str = "falconer_ended";
 /// Between two tries to listen.
 const RECONNECT: Duration = Duration::from_secs(1);
 
@@ -20,18 +22,24 @@ pub struct Wakes {
     pub reconcile: Arc<Notify>,
     /// A job may have ended: whoever waits for one looks again.
     pub ended: Arc<Notify>,
+    /// A job or an attempt has changed in this process: whoever watches a job looks again.
+    pub moved: Arc<Notify>,
+    /// As `ended`, but only for ends in this process, and for whoever tells the other processes of them.
+    pub ended_here: Arc<Notify>,
 }
 
-/// Carries dispatch wakes between processes. Cheap to clone.
+/// Carries wakes between processes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Bridge {
     store: Store,
     wakes: Wakes,
+    /// Tells this process's own notifications from those of others.
+    own: String,
 }
 
 impl Bridge {
     pub fn new(store: Store, wakes: Wakes) -> Self {
-        Self { store, wakes }
+        Self { store, wakes, own: crate::fresh_id().to_string() }
     }
 
     /// Passes this process's dispatch wakes on, at most one in `debounce`, until `stop`.
@@ -46,7 +54,9 @@ impl Bridge {
                 () = stop.cancelled() => return,
             }
             tokio::time::sleep(debounce).await;
-            let sent = sqlx::query!("select pg_notify($1, '')", CHANNEL).execute(&self.store.pools.maintenance).await;
+            let sent = sqlx::query!("select pg_notify($1, $2)", DISPATCH, self.own)
+                .execute(&self.store.pools.maintenance)
+                .await;
             if let Err(error) = sent
                 && let Some(missed) = outages.pass()
             {
@@ -55,13 +65,34 @@ impl Bridge {
         }
     }
 
+    /// Tells the other processes when jobs have ended here, at most once in `debounce`, until `stop`.
+    pub async fn send_ended(self, debounce: Duration, stop: CancellationToken) {
+        let outages = LogLimit::default();
+        loop {
+            tokio::select! {
+                () = self.wakes.ended_here.notified() => {}
+                () = stop.cancelled() => return,
+            }
+            let sent =
+                sqlx::query!("select pg_notify($1, $2)", ENDED, self.own).execute(&self.store.pools.maintenance).await;
+            if let Err(error) = sent
+                && let Some(missed) = outages.pass()
+            {
+                tracing::warn!(error = &error as &dyn Error, missed, "an end was not told; the poll floor replaces it");
+            }
+            tokio::time::sleep(debounce).await;
+        }
+    }
+
     /// Turns wakes of other processes into wakes of this one, until `stop`. After a lost connection everything is looked at
     /// once, since wakes may have been missed.
-    pub async fn listen(self, stop: CancellationToken) {
+    ///
+    /// Only a process that `dispatches` takes dispatch wakes: another would pass them on, to those who sent them.
+    pub async fn listen(self, dispatches: bool, stop: CancellationToken) {
         let outages = LogLimit::default();
         loop {
             let error = tokio::select! {
-                error = self.listen_once() => error,
+                error = self.listen_once(dispatches) => error,
                 () = stop.cancelled() => return,
             };
             if let Some(missed) = outages.pass() {
@@ -78,20 +109,32 @@ impl Bridge {
         }
     }
 
-    async fn listen_once(&self) -> sqlx::Error {
+    async fn listen_once(&self, dispatches: bool) -> sqlx::Error {
         let mut listener = match PgListener::connect_with(&self.store.pools.maintenance).await {
             Ok(listener) => listener,
             Err(error) => return error,
         };
-        if let Err(error) = listener.listen(CHANNEL).await {
+        let channels: &[&str] = if dispatches { &[DISPATCH, ENDED] } else { &[ENDED] };
+        if let Err(error) = listener.listen_all(channels.iter().copied()).await {
             return error;
         }
         loop {
             match listener.try_recv().await {
-                // A wake, or a connection that was lost and found: both mean to look.
-                Ok(_) => self.wakes.dispatch.notify_one(),
+                Ok(Some(told)) if told.payload() == self.own => {}
+                Ok(Some(told)) if told.channel() == ENDED => self.wakes.ended.notify_waiters(),
+                Ok(Some(_)) => self.wakes.dispatch.notify_one(),
+                // The connection was lost and found: whatever was told meanwhile, everybody looks.
+                Ok(None) => {
+                    if dispatches {
+                        self.wakes.dispatch.notify_one();
+                    }
+                    self.wakes.ended.notify_waiters();
+                }
                 Err(error) => return error,
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

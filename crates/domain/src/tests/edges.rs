@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 #[test]
 fn a_job_has_these_edges_and_no_other() {
-    assert_eq!(job_entries(), ["queued", "scheduled", "held"]);
+    assert_eq!(job_entries(), ["queued", "scheduled", "held", "running"]);
     let ruled = [
         ("scheduled", "due", "queued"),
         ("scheduled", "cancel_requested", "canceled"),
@@ -32,7 +32,7 @@ fn a_job_has_these_edges_and_no_other() {
 
 #[test]
 fn an_attempt_has_these_edges_and_no_other() {
-    assert_eq!(attempt_entries(), ["submitting"]);
+    assert_eq!(attempt_entries(), ["submitting", "unknown", "submitted"]);
     let mut ruled = BTreeSet::from([
         ("submitting", "not_sent", "failed", false),
         ("submitting", "refused", "failed", false),
@@ -61,9 +61,12 @@ fn an_attempt_has_these_edges_and_no_other() {
 fn the_pairs_are_the_edges_and_the_entries() {
     let jobs = allowed_job_pairs();
     assert!(jobs.contains(&(ENTRY, "queued")) && jobs.contains(&("running", "queued")));
-    assert!(!jobs.contains(&(ENTRY, "running")) && !jobs.contains(&("succeeded", "failed")));
+    // A job that somebody else sends is under way from its first moment on.
+    assert!(jobs.contains(&(ENTRY, "running")));
+    assert!(!jobs.contains(&(ENTRY, "succeeded")) && !jobs.contains(&("succeeded", "failed")));
 
     let attempts = allowed_attempt_pairs();
     assert!(attempts.contains(&(ENTRY, "submitting")) && attempts.contains(&("abandoned", "succeeded")));
-    assert!(!attempts.contains(&(ENTRY, "submitted")) && !attempts.contains(&("unknown", "submitting")));
+    assert!(attempts.contains(&(ENTRY, "unknown")) && attempts.contains(&(ENTRY, "submitted")));
+    assert!(!attempts.contains(&(ENTRY, "succeeded")) && !attempts.contains(&("unknown", "submitting")));
 }

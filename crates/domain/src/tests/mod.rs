@@ -1,5 +1,6 @@
 //! Tests of the machine as a whole: all of it on one page, against the rulings, and along random histories.
 
+mod adoptions;
 mod edges;
 mod histories;
 mod rulings;

@@ -17,7 +17,7 @@ struct Held {
 /// Takes the idempotency keys of `jobs`, and answers for those that were taken.
 ///
 /// A concurrent holder makes this wait until it has committed, so nobody ever sees a key in progress.
-pub(super) async fn take_idempotency(tx: &mut PgConnection, jobs: &[NewJob], answers: &mut [Accepted]) -> Result<()> {
+pub(crate) async fn take_idempotency(tx: &mut PgConnection, jobs: &[NewJob], answers: &mut [Accepted]) -> Result<()> {
     let mut firsts: HashMap<Key, &NewJob> = HashMap::new();
     for job in jobs {
         if let Some(wanted) = &job.idempotency {

@@ -2,6 +2,12 @@
 
 mod keys;
 mod rows;
+mod settings;
+mod within;
+
+pub(crate) use keys::take_idempotency;
+pub use settings::{SubmitSettings, publish, settings};
+pub use within::{dollars, insert_within, project, wake};
 
 use crate::{
     Store,
@@ -28,7 +34,8 @@ pub const KEY_LIFE: Duration = Duration::from_hours(48);
 pub struct NewJob {
     pub id: JobId,
     pub project: ProjectId,
-    pub credential: CredentialId,
+    /// Who pays. Nothing means the project's own account, and the default one where it has none.
+    pub credential: Option<CredentialId>,
     pub model: String,
     /// The input as the caller sent it.
     pub input: Bytes,

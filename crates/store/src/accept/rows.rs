@@ -3,7 +3,7 @@
 use super::{Born, NewJob};
 use crate::{
     error::Result,
-    lanes::{self, LaneKey},
+    lanes::{self, Lane, LaneKey},
 };
 use chrono::{DateTime, Utc};
 use domain::JobId;
@@ -96,13 +96,13 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(jobs: &[&'a NewJob], lanes: &HashMap<LaneKey, i32>) -> Self {
+    fn of(jobs: &[&'a NewJob], lanes: &HashMap<LaneKey, Lane>) -> Self {
         let each = || jobs.iter();
         Self {
             ids: each().map(|job| job.id.0).collect(),
             projects: each().map(|job| job.project.0).collect(),
-            credentials: each().map(|job| job.credential.0).collect(),
-            lanes: each().map(|job| lanes[&lane_of(job)]).collect(),
+            credentials: each().map(|job| lanes[&lane_of(job)].credential.0).collect(),
+            lanes: each().map(|job| lanes[&lane_of(job)].id).collect(),
             models: each().map(|job| job.model.clone()).collect(),
             inputs: each().map(|job| &job.input[..]).collect(),
             input_hashes: each().map(|job| &job.input_sha256[..]).collect(),

@@ -4,6 +4,10 @@ use super::*;
 use crate::tests::fixture::*;
 use sqlx::PgPool;
 
+fn operator() -> crate::audit::By {
+    crate::audit::By::command_line("test")
+}
+
 async fn first(store: &Store) -> Credential {
     list(store).await.unwrap().remove(0)
 }
@@ -31,7 +35,7 @@ async fn a_learnt_user_stays_until_one_is_configured(pool: PgPool) {
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_repinned_user_stays_until_one_is_configured(pool: PgPool) {
     let store = store(&pool);
-    repin(&store, CredentialId::DEFAULT, Some(OURS)).await.unwrap();
+    repin(&store, CredentialId::DEFAULT, Some(OURS), &operator()).await.unwrap();
     configure(&store, CredentialId::DEFAULT, 7, None).await.unwrap();
     assert_eq!(first(&store).await.user_id.as_deref(), Some(OURS));
     configure(&store, CredentialId::DEFAULT, 7, Some("user_other")).await.unwrap();
@@ -52,9 +56,9 @@ async fn a_forgotten_user_is_learnt_afresh(pool: PgPool) {
     let store = store(&pool);
     let mut connection = pool.acquire().await.unwrap();
     witness(&mut connection, CredentialId::DEFAULT, OURS, WITNESSES).await.unwrap();
-    assert!(repin(&store, CredentialId::DEFAULT, None).await.unwrap());
+    assert!(repin(&store, CredentialId::DEFAULT, None, &operator()).await.unwrap());
     witness(&mut connection, CredentialId::DEFAULT, OURS, WITNESSES - 1).await.unwrap();
     assert_eq!(first(&store).await.user_id, None);
     let nobody = CredentialId(crate::fresh_id());
-    assert!(!repin(&store, nobody, Some(OURS)).await.unwrap());
+    assert!(!repin(&store, nobody, Some(OURS), &operator()).await.unwrap());
 }

@@ -1,16 +1,31 @@
-//! Lists of jobs, newest first, a page at a time.
+//! Lists of jobs, newest first, a page at a time, and the search by anything that a job is known by.
+//!
+//! A page reads a bounded number of rows, whatever is asked for: it may be short, even empty, and still have a successor.
+//! One filter chooses the index, which is in the list's own order; the others are checked on the rows that it gives.
+
+mod scan;
+#[cfg(test)]
+mod tests;
 
 use super::view::{JobView, views};
 use crate::{Store, error::Result};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{JobId, ProjectId};
+use scan::Reading;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The most jobs that one page holds.
 pub const LIST_MAX: u32 = 200;
 
-/// Rows that one page may read. A filter that few jobs pass gives short pages rather than long scans.
-const SCAN_MAX: i64 = 20_000;
+/// Rows that one page may read.
+const SCAN_MAX: usize = 10_000;
+
+/// Rows that are read in order before the index of labels is asked: a label that many jobs have is found among these.
+const FIRST_SCAN: usize = 5000;
+
+/// How far the clocks of processes may lie apart.
+const CLOCKS_DIFFER_BY: TimeDelta = TimeDelta::hours(1);
 
 /// Which jobs are wanted. What is not said does not matter.
 #[derive(Clone, Debug, Default)]
@@ -19,12 +34,14 @@ pub struct JobFilter {
     pub model: Option<String>,
     pub tag: Option<String>,
     /// The job's metadata must contain this, as Postgres' `@>` means it.
-    pub metadata: Option<serde_json::Value>,
+    pub metadata: Option<Value>,
     pub error_class: Option<String>,
     /// From this instant on.
     pub created_from: Option<DateTime<Utc>>,
     /// Before this instant.
     pub created_before: Option<DateTime<Utc>>,
+    /// fal's name for one of the job's attempts.
+    pub request_id: Option<String>,
 }
 
 /// One page of a list. It may hold fewer items than asked for, even none, and still have a successor.
@@ -35,9 +52,33 @@ pub struct Page<T, C> {
     pub next: Option<C>,
 }
 
+/// What was found of a page, newest first, and where the search stopped that has not come to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Found {
+    ids: Vec<JobId>,
+    stopped_at: Option<JobId>,
+}
+
+/// An index in the order of ids, and the part of it that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Project,
+    State(String),
+    Lane(i32),
+    ErrorClass(String),
+}
+
+/// The ids that a page may hold: from `lowest` on and below `upper`.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    lowest: Uuid,
+    upper: Uuid,
+}
+
 /// Lists jobs of a project whose ids come before `after`, newest first, up to `limit` and never more than [`LIST_MAX`].
 ///
-/// Reads the index `jobs_by_project`, and of it at most a fixed number of rows.
+/// Reads the indexes `jobs_by_project`, `jobs_by_state`, `jobs_by_lane`, `jobs_by_error` or `jobs_labels`, and
+/// `request_bindings` by its key.
 pub async fn list(
     store: &Store,
     project: ProjectId,
@@ -46,102 +87,89 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<JobView, JobId>> {
     let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
-    let mut ids = matching(store, project, filter, after, limit + 1).await?;
-    let next = if ids.len() > limit {
+    let found = find(store, project, filter, after, limit + 1).await?;
+    let (mut ids, mut next) = (found.ids, found.stopped_at);
+    if ids.len() > limit {
         ids.truncate(limit);
-        ids.last().copied()
-    } else {
-        last_scanned(store, project, filter, after).await?
-    };
+        next = ids.last().copied();
+    }
     let items = views(store, Some(project), &ids).await?;
     Ok(Page { items, next })
 }
 
-/// Finds the jobs of a project that fal knows by `request_id`.
-pub async fn by_request_id(store: &Store, project: ProjectId, request_id: &str) -> Result<Vec<JobView>> {
-    let ids = sqlx::query_scalar!(
-        r#"select b.job_id as "job: JobId"
-           from falconer.credentials c
-           join falconer.request_bindings b on b.credential_id = c.id and b.request_id = $1"#,
-        request_id,
-    )
-    .fetch_all(&store.pools.api)
-    .await?;
-    views(store, Some(project), &ids).await
-}
-
-async fn matching(
+/// Finds up to `wanted` jobs. No connection is held once it returns.
+async fn find(
     store: &Store,
     project: ProjectId,
     filter: &JobFilter,
     after: Option<JobId>,
-    limit: usize,
-) -> Result<Vec<JobId>> {
-    let ids = sqlx::query_scalar!(
-        r#"
-        select j.id as "id!: JobId"
-        from (
-            select j.id, j.state, j.model, j.tags, j.metadata, j.error_class, j.created_at
-            from falconer.jobs j
-            where j.project_id = $1 and j.id < $2
-            order by j.id desc
-            limit $3
-        ) as j
-        where ($4::text[] is null or j.state = any($4))
-          and ($5::text is null or j.model = $5)
-          and ($6::text is null or j.tags @> array[$6])
-          and ($7::jsonb is null or j.metadata @> $7)
-          and ($8::text is null or j.error_class = $8)
-          and ($9::timestamptz is null or j.created_at >= $9)
-          and ($10::timestamptz is null or j.created_at < $10)
-        order by j.id desc
-        limit $11
-        "#,
-        project.0,
-        upper(filter, after),
-        SCAN_MAX,
-        filter.states.as_deref(),
-        filter.model.as_deref(),
-        filter.tag.as_deref(),
-        filter.metadata.as_ref(),
-        filter.error_class.as_deref(),
-        filter.created_from,
-        filter.created_before,
-        i64::try_from(limit).unwrap_or(i64::MAX),
-    )
-    .fetch_all(&store.pools.api)
-    .await?;
-    Ok(ids)
+    wanted: usize,
+) -> Result<Found> {
+    let mut reading = Reading::begin(store, project, filter, after, wanted).await?;
+    if let Some(request_id) = &filter.request_id {
+        return reading.by_request_id(request_id).await;
+    }
+    let parts = reading.parts().await?;
+    let Some(labels) = labels(project, filter) else { return reading.parts_in_order(&parts, SCAN_MAX).await };
+    let newest = reading.parts_in_order(&parts, FIRST_SCAN).await?;
+    if newest.ids.len() >= wanted || newest.stopped_at.is_none() {
+        return Ok(newest);
+    }
+    drop(reading);
+    // All jobs with these labels, unless there are too many to be read in time: then the list goes on in order.
+    if let Some(found) = Reading::begin(store, project, filter, after, wanted).await?.by_labels(&labels).await? {
+        return Ok(found);
+    }
+    let mut reading = Reading::begin(store, project, filter, after, wanted).await?;
+    reading.parts_in_order(&parts, SCAN_MAX).await
 }
 
-/// The last row that a page read, where it stopped before the end of the list.
-async fn last_scanned(
-    store: &Store,
-    project: ProjectId,
-    filter: &JobFilter,
-    after: Option<JobId>,
-) -> Result<Option<JobId>> {
-    let id = sqlx::query_scalar!(
-        r#"select j.id as "id: JobId" from falconer.jobs j
-           where j.project_id = $1 and j.id < $2 order by j.id desc offset $3 limit 1"#,
-        project.0,
-        upper(filter, after),
-        SCAN_MAX - 1,
-    )
-    .fetch_optional(&store.pools.api)
-    .await?;
-    Ok(id)
+impl Found {
+    /// Puts together what several parts gave. Below the highest place where one of them stopped, jobs may be missing.
+    fn merge(parts: Vec<Self>) -> Self {
+        let stopped_at = parts.iter().filter_map(|part| part.stopped_at).max();
+        let mut ids: Vec<JobId> = parts.into_iter().flat_map(|part| part.ids).collect();
+        ids.retain(|id| stopped_at.is_none_or(|stopped_at| *id >= stopped_at));
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        Self { ids, stopped_at }
+    }
 }
 
-/// The id below which the page begins. An id tells its time of birth, so that a list of an old day need not be walked
-/// down to; ids are minted before the row is stamped, so that none is younger than its row but for clocks that differ.
-fn upper(filter: &JobFilter, after: Option<JobId>) -> Uuid {
-    const CLOCKS_DIFFER_BY: chrono::TimeDelta = chrono::TimeDelta::hours(1);
-    let by_time = filter.created_before.and_then(|before| {
-        let latest = before.checked_add_signed(CLOCKS_DIFFER_BY)?;
-        let ms = u128::try_from(latest.timestamp_millis()).ok()?;
-        Some(Uuid::from_u128(ms << 80))
-    });
-    let after = after.map_or(Uuid::max(), |id| id.0);
-    by_time.map_or(after, |by_time| by_time.min(after))
+impl Span {
+    /// An id tells when it was minted, so that a list of an old day need not be walked down to, and ends with its day.
+    ///
+    /// Ids are minted by the machine's clock and rows are stamped by the database's, which tests set `ahead` and never back.
+    fn of(filter: &JobFilter, after: Option<JobId>, ahead: TimeDelta) -> Self {
+        let before = filter.created_before.and_then(|before| before.checked_add_signed(CLOCKS_DIFFER_BY)).and_then(at);
+        let upper = after.map_or(Uuid::max(), |id| id.0).min(before.unwrap_or(Uuid::max()));
+        let from = filter.created_from.and_then(|from| from.checked_sub_signed(CLOCKS_DIFFER_BY + ahead)).and_then(at);
+        Self { lowest: from.unwrap_or(Uuid::nil()), upper }
+    }
+}
+
+/// The lowest id of an instant; nothing before 1970.
+fn at(instant: DateTime<Utc>) -> Option<Uuid> {
+    let ms = u128::try_from(instant.timestamp_millis()).ok().filter(|ms| *ms < 1 << 48)?;
+    Some(Uuid::from_u128(ms << 80))
+}
+
+/// What the index of labels is asked for; nothing where the filter names no label, or none that the index holds: it knows
+/// values, not empty objects and lists.
+fn labels(project: ProjectId, filter: &JobFilter) -> Option<Value> {
+    let mut labels = serde_json::Map::new();
+    if let Some(tag) = &filter.tag {
+        labels.insert("tags".to_owned(), json!([tag]));
+    }
+    if let Some(metadata) = filter.metadata.as_ref().filter(|metadata| has_value(metadata)) {
+        labels.insert("metadata".to_owned(), metadata.clone());
+    }
+    (!labels.is_empty()).then(|| json!({ project.0.to_string(): labels }))
+}
+
+fn has_value(json: &Value) -> bool {
+    match json {
+        Value::Object(members) => members.values().any(has_value),
+        Value::Array(items) => items.iter().any(has_value),
+        _ => true,
+    }
 }

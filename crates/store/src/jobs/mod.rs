@@ -11,10 +11,12 @@ pub(crate) mod tests;
 mod timeline;
 mod view;
 mod wait;
+mod watch;
 
-pub use list::{JobFilter, LIST_MAX, Page, by_request_id, list};
+pub use list::{JobFilter, LIST_MAX, Page, list};
 pub use refetch::{RefetchSource, Refetched, insert_refetched, refetch_source, restore_result};
 pub use result::{JobInput, JobResult, input, result};
 pub use timeline::{TimelineEntry, TimelineKind, timeline};
 pub use view::{Cost, JobError, JobView, Waiting, WaitingReason, get, views};
 pub use wait::wait;
+pub use watch::{Watch, Watcher};

@@ -111,20 +111,20 @@ pub async fn insert_refetched(
         job as (
             insert into falconer.jobs (id, project_id, credential_id, lane_id, model, input, input_sha256, mints_seed,
                 state, priority, run_at, claim_key, on_unknown, attempts_opened, attempts_max, tags, metadata,
-                created_at, started_at, finished_at, winner, refetched_from)
+                created_at, started_at, finished_at, winner, refetched_from, origin)
             select $2, j.project_id, j.credential_id, j.lane_id, j.model, j.input, j.input_sha256, j.mints_seed,
                 'succeeded', j.priority, clock.now, clock.now, j.on_unknown, 1, j.attempts_max, j.tags, j.metadata,
-                clock.now, clock.now, clock.now, $3, j.id
+                clock.now, clock.now, clock.now, $3, j.id, j.origin
             from falconer.jobs j, clock where j.id = $1
             returning id, project_id
         ),
         attempt as (
             insert into falconer.attempts (job_id, id, project_id, credential_id, model, number, state, counted, seed,
                 lease_owner, lease_until, fence, claimed_at, submitted_at, finished_at, run_deadline, abandon_at,
-                request_id, gateway_request_id, bound_by, billable_units, result_from)
+                request_id, gateway_request_id, bound_by, billable_units, result_from, posted_by)
             select job.id, $3, a.project_id, a.credential_id, a.model, 1, 'succeeded', false, a.seed,
                 a.lease_owner, clock.now, a.fence, clock.now, clock.now, clock.now, clock.now, clock.now,
-                a.request_id, a.gateway_request_id, a.bound_by, a.billable_units, 'refetch'
+                a.request_id, a.gateway_request_id, a.bound_by, a.billable_units, 'refetch', a.posted_by
             from falconer.attempts a, job, clock
             where a.job_id = $1 and a.id = $4 and a.request_id is not null
             returning job_id
@@ -139,7 +139,7 @@ pub async fn insert_refetched(
             select job_id, 1, 1, clock.now, 'refetched', 'succeeded', 'succeeded', 1 from attempt, clock
         ),
         told as (
-            insert into falconer.events (job_id, id, project_id, type, created_at)
+            insert into falconer.job_events (job_id, id, project_id, type, created_at)
             select job.id, $7, job.project_id, 'job.succeeded', clock.now from job, clock
         )
         select count(*) as "made!" from attempt

@@ -8,11 +8,16 @@ use bytes::Bytes;
 use domain::{AttemptEvent, AttemptId, CredentialId, JobId, ProjectId};
 use sqlx::PgPool;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use world::*;
 
 async fn seen(store: &Store, id: JobId) -> JobView {
     get(store, Some(ME), id).await.unwrap().expect("the job is there")
+}
+
+fn watch(store: &Store) -> (Watch, Wakes) {
+    let wakes = Wakes::default();
+    (Watch::start(store, &wakes, &TaskTracker::new(), &CancellationToken::new()), wakes)
 }
 
 fn reason(job: &JobView) -> Option<&'static str> {
@@ -140,9 +145,14 @@ async fn pages_follow_each_other_without_gap_or_repeat(pool: PgPool) {
 async fn a_job_is_found_by_fals_name_for_it(pool: PgPool) {
     let store = store(&pool);
     let (id, _) = succeeded(&store, a_job(), "r-1").await;
-    let found = by_request_id(&store, ME, "r-1").await.unwrap();
-    assert_eq!(found.iter().map(|job| job.id).collect::<Vec<_>>(), [id]);
-    assert_eq!(by_request_id(&store, ProjectId(crate::fresh_id()), "r-1").await.unwrap(), []);
+    let of = async |project, filter: JobFilter| {
+        let filter = JobFilter { request_id: Some("r-1".to_owned()), ..filter };
+        let page = list(&store, project, &filter, None, 10).await.unwrap();
+        page.items.into_iter().map(|job| job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(of(ME, JobFilter::default()).await, [id]);
+    assert_eq!(of(ME, JobFilter { states: Some(vec!["failed".to_owned()]), ..JobFilter::default() }).await, []);
+    assert_eq!(of(ProjectId(crate::fresh_id()), JobFilter::default()).await, []);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -177,10 +187,11 @@ async fn a_timeline_tells_all_steps_in_order(pool: PgPool) {
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_wait_ends_with_the_job_and_not_before(pool: PgPool) {
-    let (store, wakes, never) = (store(&pool), Wakes::default(), CancellationToken::new());
+    let (store, never) = (store(&pool), CancellationToken::new());
+    let (watch, wakes) = watch(&store);
     let id = accepted(&store, a_job()).await;
     let attempt = claimed(&store).await.attempt;
-    let waiting = wait(&store, &wakes, Some(ME), id, Duration::from_secs(30), &never);
+    let waiting = wait(&store, &watch, ME, id, Duration::from_secs(30), &never);
     let ending = async {
         told(&store, attempt, AttemptEvent::ResultOk(request("r-1"))).await;
         wakes.ended.notify_waiters();
@@ -191,14 +202,15 @@ async fn a_wait_ends_with_the_job_and_not_before(pool: PgPool) {
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_wait_gives_the_open_job_when_time_or_process_ends(pool: PgPool) {
-    let (store, wakes, stop) = (store(&pool), Wakes::default(), CancellationToken::new());
+    let (store, stop) = (store(&pool), CancellationToken::new());
+    let (watch, _) = watch(&store);
     let id = accepted(&store, a_job()).await;
-    let job = wait(&store, &wakes, Some(ME), id, Duration::ZERO, &stop).await.unwrap();
+    let job = wait(&store, &watch, ME, id, Duration::ZERO, &stop).await.unwrap();
     assert_eq!(job.expect("the job is there").state, "queued");
     stop.cancel();
-    let job = wait(&store, &wakes, Some(ME), id, Duration::from_hours(1), &stop).await.unwrap();
+    let job = wait(&store, &watch, ME, id, Duration::from_hours(1), &stop).await.unwrap();
     assert_eq!(job.expect("the job is there").state, "queued");
-    let none = wait(&store, &wakes, Some(ME), JobId(crate::fresh_id()), Duration::from_hours(1), &stop).await.unwrap();
+    let none = wait(&store, &watch, ME, JobId(crate::fresh_id()), Duration::from_hours(1), &stop).await.unwrap();
     assert_eq!(none, None);
 }
 
@@ -220,7 +232,7 @@ async fn a_refetched_result_makes_one_job_and_costs_nothing(pool: PgPool) {
     assert_eq!(result(&store, Some(ME), made).await.unwrap(), JobResult::Found(body));
     assert_eq!(seen(&store, id).await.state, "failed", "a terminal job never changes");
     let events: i64 =
-        sqlx::query_scalar("select count(*) from falconer.events where job_id = $1 and type = 'job.succeeded'")
+        sqlx::query_scalar("select count(*) from falconer.job_events where job_id = $1 and type = 'job.succeeded'")
             .bind(made.0)
             .fetch_one(&pool)
             .await

@@ -16,6 +16,8 @@ pub struct JobView {
     pub id: JobId,
     pub project: ProjectId,
     pub state: String,
+    /// Grows with every change of the job's state, from 1.
+    pub version: i32,
     pub model: String,
     pub priority: i16,
     pub tags: Vec<String>,
@@ -63,7 +65,7 @@ pub enum WaitingReason {
     Backoff,
     /// It is ready, and others hold the account's slots.
     Slots,
-    /// An operator has paused its lane.
+    /// An operator has paused its lane, or disabled its credential.
     Paused,
     /// fal refuses the key, or the model keeps failing.
     CircuitOpen,
@@ -105,6 +107,7 @@ impl JobView {
             id: job.id,
             project: job.project,
             state: born.state.clone(),
+            version: 1,
             model: job.model.clone(),
             priority: job.priority.level(),
             tags: job.tags.clone(),
@@ -147,12 +150,13 @@ pub async fn views(store: &Store, project: Option<ProjectId>, ids: &[JobId]) -> 
         Row,
         r#"
         with clock as materialized (select falconer.now() as now)
-        select clock.now as "now!", j.id as "id: JobId", j.project_id as "project: ProjectId", j.state, j.model,
+        select clock.now as "now!", j.id as "id: JobId", j.project_id as "project: ProjectId", j.state, j.version, j.model,
             j.priority, j.tags, j.metadata, j.attempts_made, j.attempts_max, j.created_at, j.run_at, j.started_at,
             j.finished_at, j.error_class, j.error_message, j.error_charged, j.estimated,
             j.regenerated_from as "regenerated_from: JobId", j.refetched_from as "refetched_from: JobId",
             a.request_id as "request_id?", a.finished_at as "attempt_finished_at?",
-            l.paused_at as "paused_at?", c.opened_at as "circuit_opened_at?", c.open_until as "circuit_open_until?",
+            least(l.paused_at, k.disabled_at) as "paused_at?",
+            c.opened_at as "circuit_opened_at?", c.open_until as "circuit_open_until?",
             case when j.state = 'running' and a.state = 'unknown' and a.superseded_at is null then coalesce(
                 (select max(t.at) from falconer.transitions t where t.job_id = j.id and t.attempt_to = 'unknown'),
                 a.claimed_at) end as unknown_since,
@@ -170,6 +174,7 @@ pub async fn views(store: &Store, project: Option<ProjectId>, ids: &[JobId]) -> 
             limit 1
         ) as a on true
         left join falconer.lanes l on l.id = j.lane_id and j.state = 'queued'
+        left join falconer.credentials k on k.id = j.credential_id and j.state = 'queued'
         left join lateral (
             select min(c.opened_at) as opened_at, max(c.open_until) as open_until
             from falconer.circuits c
@@ -199,6 +204,7 @@ struct Row {
     id: JobId,
     project: ProjectId,
     state: String,
+    version: i32,
     model: String,
     priority: i16,
     tags: Vec<String>,
@@ -235,6 +241,7 @@ impl From<Row> for JobView {
             id: row.id,
             project: row.project,
             state: row.state,
+            version: row.version,
             model: row.model,
             priority: row.priority,
             tags: row.tags,

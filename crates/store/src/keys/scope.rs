@@ -9,7 +9,7 @@ pub enum Scope {
     Submit,
     /// See jobs, results and callbacks of the project.
     Read,
-    /// Cancel, fetch again, process again.
+    /// Cancel, fetch again, process again; look after the project's keys, and read its audit log.
     Operate,
     /// See and change budgets and spend.
     Money,
@@ -25,6 +25,51 @@ pub struct Scopes(Vec<Scope>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown scope `{0}`: must be submit, read, operate, money or admin")]
 pub struct UnknownScope(pub String);
+
+/// Whether a key sees what callers handed in and what fal made of it. Hidden are inputs, metadata, results, the bytes of
+/// callbacks and fal's own words of an error; shown are states, times, models, tags, classes of errors, and costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Payloads {
+    #[default]
+    Visible,
+    Hidden,
+}
+
+/// The text says neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be visible or hidden")]
+pub struct UnknownPayloads;
+
+impl Payloads {
+    /// The name in SQL, in the API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Visible => "visible",
+            Self::Hidden => "hidden",
+        }
+    }
+
+    /// Takes a stored name. One that this release does not know hides.
+    pub fn stored(name: &str) -> Self {
+        name.parse().unwrap_or(Self::Hidden)
+    }
+
+    pub fn are_hidden(self) -> bool {
+        self == Self::Hidden
+    }
+}
+
+impl FromStr for Payloads {
+    type Err = UnknownPayloads;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPayloads> {
+        match text {
+            "visible" => Ok(Self::Visible),
+            "hidden" => Ok(Self::Hidden),
+            _ => Err(UnknownPayloads),
+        }
+    }
+}
 
 impl Scope {
     pub const ALL: [Self; 5] = [Self::Submit, Self::Read, Self::Operate, Self::Money, Self::Admin];
@@ -67,6 +112,15 @@ impl Scopes {
     /// Whether a key with these may see what belongs to no project.
     pub fn is_admin(&self) -> bool {
         self.0.contains(&Scope::Admin)
+    }
+
+    /// Whether a key with these may do everything that one with `others` may.
+    pub fn cover(&self, others: &Self) -> bool {
+        others.0.iter().all(|scope| self.allow(*scope))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub fn names(&self) -> Vec<String> {

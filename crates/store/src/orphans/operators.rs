@@ -1,8 +1,14 @@
 //! Orphan charges as operators see them.
 
-use crate::{Store, callbacks::Reader, error::Result, jobs::Page};
+use crate::{
+    Store,
+    audit::{self, Action, By, Entry},
+    callbacks::Reader,
+    error::Result,
+    jobs::Page,
+};
 use chrono::{DateTime, Utc};
-use domain::{AttemptId, JobId, KeyId};
+use domain::{AttemptId, JobId};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -84,17 +90,22 @@ pub async fn list(
 }
 
 /// Notes that an open charge needs no further thought, and why. Only an operator may.
-pub async fn dismiss(store: &Store, request_id: &str, by: KeyId, reason: &str) -> Result<Dismissed> {
+pub async fn dismiss(store: &Store, request_id: &str, by: &By, reason: &str) -> Result<Dismissed> {
+    let mut tx = store.pools.api.begin().await?;
     let done = sqlx::query!(
         "update falconer.orphan_charges
          set resolved_at = falconer.now(), resolution = 'dismissed', dismissed_by = $2, reason = $3
          where request_id = $1 and resolved_at is null",
         request_id,
-        by.0,
+        by.key().map(|id| id.0),
         reason,
     )
-    .execute(&store.pools.api)
+    .execute(&mut *tx)
     .await?;
+    if done.rows_affected() > 0 {
+        audit::record(&mut tx, by, &Entry::done(Action::OrphanChargeDismissed, None, request_id)).await?;
+    }
+    tx.commit().await?;
     let found = sqlx::query_as!(
         OrphanCharge,
         r#"select id, request_id, endpoint, billed_at, units, unit, unit_price, amount, currency, first_seen_at,

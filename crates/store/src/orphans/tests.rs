@@ -5,9 +5,9 @@ use super::{
     fit::{self, Lost},
     list, mark, prune, read_from, record, resolve_bound,
 };
-use crate::{Store, callbacks::Reader, tests::fixture::*};
+use crate::{Store, audit::By, callbacks::Reader, tests::fixture::*};
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{AttemptEvent, AttemptId, CredentialId, KeyId};
+use domain::{AttemptEvent, AttemptId, CredentialId};
 use sqlx::PgPool;
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn binding_resolves_the_orphan_in_the_same_transaction_even_a_dismissed_on
     let store = store(&pool);
     let (one, two) = (unknown(&store, a_job()).await, unknown(&store, a_job()).await);
     bill(&store, &["r-1", "r-2"], Duration::ZERO).await;
-    let by = KeyId(crate::fresh_id());
+    let by = &By::command_line("a test");
     assert!(matches!(dismiss(&store, "r-2", by, "ours?").await.unwrap(), Dismissed::Done(_)));
     assert!(matches!(dismiss(&store, "r-2", by, "again").await.unwrap(), Dismissed::Resolved(_)));
     assert_eq!(dismiss(&store, "r-3", by, "none").await.unwrap(), Dismissed::NotFound);
@@ -131,7 +131,7 @@ async fn only_what_nobody_owns_or_has_dismissed_may_be_given_to_an_attempt(pool:
     let store = store(&pool);
     submitted(&store, a_job(), "r-owned").await;
     bill(&store, &["r-open", "r-dismissed"], Duration::ZERO).await;
-    dismiss(&store, "r-dismissed", KeyId(crate::fresh_id()), "by hand").await.unwrap();
+    dismiss(&store, "r-dismissed", &By::command_line("a test"), "by hand").await.unwrap();
 
     let asked = ["r-owned", "r-open", "r-dismissed", "r-new"].map(str::to_owned);
     let mut free = fit::free_among(&store, OURS_ALONE, &asked).await.unwrap();
@@ -218,7 +218,7 @@ async fn text_that_postgres_cannot_store_spoils_no_page(pool: PgPool) {
 async fn only_resolved_charges_that_fal_cannot_list_again_are_forgotten(pool: PgPool) {
     let store = store(&pool);
     bill(&store, &["r-open", "r-resolved"], Duration::ZERO).await;
-    dismiss(&store, "r-resolved", KeyId(crate::fresh_id()), "by hand").await.unwrap();
+    dismiss(&store, "r-resolved", &By::command_line("a test"), "by hand").await.unwrap();
     assert_eq!(prune(&store).await.unwrap(), 0);
 
     advance(&store, Duration::from_hours(181 * 24)).await;

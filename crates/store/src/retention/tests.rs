@@ -24,7 +24,7 @@ async fn a_week_goes_once_its_last_job_has_ended(pool: PgPool) {
     world::cancelled(&store, open).await;
     let dropped = drop_partitions(&store, &keep).await.unwrap();
     assert_eq!(dropped.iter().filter(|name| name.starts_with("jobs_")).count() * 6, dropped.len());
-    for table in ["jobs", "attempts", "results", "transitions", "events", "ledger"] {
+    for table in ["jobs", "attempts", "results", "transitions", "job_events", "ledger"] {
         assert_eq!(count(&pool, table).await, 0, "{table}");
     }
 }

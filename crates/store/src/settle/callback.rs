@@ -116,11 +116,9 @@ fn judge(loaded: &mut Loaded, retry: RetryPolicy, news: &CallbackNews) -> Dispos
         return Disposition::Kept(KeptCause::UnknownAttempt);
     };
     match &record.request_id {
-        Some(bound) if *bound != news.request_id.0 => return Disposition::Rejected(RejectedCause::WrongRequest),
+        Some(bound) if *bound != news.request_id.0 => return other_request(record),
         Some(_) => {}
-        None if holder.is_some_and(|holder| holder != news.attempt) => {
-            return Disposition::Rejected(RejectedCause::WrongRequest);
-        }
+        None if holder.is_some_and(|holder| holder != news.attempt) => return other_request(record),
         None if unpinned => {
             record.candidate_request_id = Some(news.request_id.0.clone());
             return Disposition::Kept(KeptCause::UserUnpinned);
@@ -150,6 +148,16 @@ fn judge(loaded: &mut Loaded, retry: RetryPolicy, news: &CallbackNews) -> Dispos
             let told = AttemptNews { message: Some(message.clone()), ..told(news, event) };
             applied_or_repeated(loaded, retry, news, &told)
         }
+    }
+}
+
+/// Falconer sends each attempt once, so that another request at its address is not its own. Somebody who was given the
+/// address may use it twice: that is a contradiction that people should see, and that fal need not repeat.
+fn other_request(record: &AttemptRecord) -> Disposition {
+    if record.is_ours() {
+        Disposition::Rejected(RejectedCause::WrongRequest)
+    } else {
+        Disposition::Kept(KeptCause::Conflict)
     }
 }
 

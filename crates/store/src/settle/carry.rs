@@ -75,10 +75,12 @@ pub(super) fn all(loaded: &mut Loaded, news: &AttemptNews, index: usize, recorde
         let sha256 = Sha256::digest(body).to_vec();
         loaded.results.insert(news.attempt, (sha256.clone(), body.to_vec()));
         loaded.writes.results.push(NewResult { job: record.job, attempt: record.id, body: body.clone(), sha256 });
-        loaded.writes.effects.found_by_look += usize::from(!by_callback);
+        // Of what somebody else sent nobody knows when that was, nor whether its callback was to come here at all.
+        let tells_of_pace = record.is_ours();
+        loaded.writes.effects.found_by_look += usize::from(!by_callback && tells_of_pace);
         // A callback that overtook the note of our submit says nothing of when that was; the claim is close to it.
         let since = if before.unbound { Some(record.claimed_at) } else { record.submitted_at };
-        if let (true, Some(since)) = (by_callback, since) {
+        if let (true, Some(since)) = (by_callback && tells_of_pace, since) {
             let took = (now - since).num_milliseconds().unsigned_abs();
             loaded.writes.effects.latencies.push((aggregate.job.model.clone(), took));
         }

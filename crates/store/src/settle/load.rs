@@ -100,7 +100,7 @@ async fn lock(tx: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<JobId, Agg
     let attempts = sqlx::query_as!(
         AttemptRecord,
         r#"select job_id as "job: JobId", id as "id: AttemptId", credential_id as "credential: CredentialId", number,
-               state, version, counted, fence, claimed_at, submitted_at, finished_at, next_look_at, request_id,
+               state, version, counted, fence, posted_by, claimed_at, submitted_at, finished_at, next_look_at, request_id,
                gateway_request_id, bound_by, candidate_request_id, superseded_at, superseded_ok_at,
                cancel_requested_at, error_class, error_message, charged, billable_units, result_from
            from unnest($1::uuid[]) as w (of_job)

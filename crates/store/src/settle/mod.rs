@@ -120,6 +120,8 @@ pub struct Effects {
     /// An attempt wants a look at once.
     pub reconcile: bool,
     pub jobs_ended: usize,
+    /// A job or an attempt is no longer as it was.
+    pub moved: bool,
     /// Model and milliseconds from our submit to fal's callback, for each success that came by callback.
     pub latencies: Vec<(String, u64)>,
     /// Successes that a look found before their callback came.
@@ -211,8 +213,12 @@ impl Effects {
         if self.reconcile {
             wakes.reconcile.notify_one();
         }
+        if self.moved {
+            wakes.moved.notify_waiters();
+        }
         if self.jobs_ended > 0 {
             wakes.ended.notify_waiters();
+            wakes.ended_here.notify_one();
         }
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct AttemptRecord {
     pub(super) version: i32,
     pub(super) counted: bool,
     pub(super) fence: i64,
+    /// `falconer` or `caller`.
+    pub(super) posted_by: String,
     pub(super) claimed_at: DateTime<Utc>,
     pub(super) submitted_at: Option<DateTime<Utc>>,
     pub(super) finished_at: Option<DateTime<Utc>>,
@@ -116,6 +118,11 @@ impl AttemptRecord {
             request_id,
             version: self.version,
         })
+    }
+
+    /// Whether Falconer sends it, and so knows when it was sent and that it was sent once.
+    pub(super) fn is_ours(&self) -> bool {
+        self.posted_by == "falconer"
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -23,9 +23,9 @@ async fn a_job_ends_once_and_tells_of_it_once(pool: PgPool) {
     let second_end = "insert into falconer.transitions (job_id, attempt_number, version, at, event, job_from, job_to)
         select job_id, 0, 99, at, 'by_hand', 'succeeded', 'failed' from falconer.transitions where job_to = 'succeeded'";
     assert!(is_unique_of(&refused(&pool, second_end).await, "transitions"), "I03");
-    let second_event = "insert into falconer.events (job_id, id, project_id, type, created_at)
-        select job_id, gen_random_uuid(), project_id, 'job.failed', created_at from falconer.events";
-    assert!(is_unique_of(&refused(&pool, second_event).await, "events"), "I11");
+    let second_event = "insert into falconer.job_events (job_id, id, project_id, type, created_at)
+        select job_id, gen_random_uuid(), project_id, 'job.failed', created_at from falconer.job_events";
+    assert!(is_unique_of(&refused(&pool, second_event).await, "job_events"), "I11");
     let same_step = "insert into falconer.transitions (job_id, attempt_number, version, at, event)
         select job_id, attempt_number, version, at, 'by_hand' from falconer.transitions limit 1";
     assert!(is_unique_of(&refused(&pool, same_step).await, "transitions"), "I04");

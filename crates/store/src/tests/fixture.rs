@@ -191,7 +191,9 @@ pub(crate) async fn cancel(store: &Store, job: JobId) -> JobOutcome {
 
 /// Pins our user id, so that callbacks count.
 pub(crate) async fn pin(store: &Store) {
-    crate::credentials::repin(store, CredentialId::DEFAULT, Some(OURS)).await.unwrap();
+    crate::credentials::repin(store, CredentialId::DEFAULT, Some(OURS), &crate::audit::By::command_line("test"))
+        .await
+        .unwrap();
 }
 
 pub(crate) fn ok(payload: &'static str) -> Said {

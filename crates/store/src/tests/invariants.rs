@@ -66,7 +66,7 @@ const NO_ROWS: &[(&str, &str)] = &[
     (
         "I11: one event for each end, of the same transaction",
         "select j.id::text from falconer.jobs j
-        left join falconer.events e on e.job_id = j.id
+        left join falconer.job_events e on e.job_id = j.id
         left join falconer.transitions t on t.job_id = j.id and t.job_to = j.state and j.finished_at is not null
         group by j.id, j.finished_at
         having count(e.id) <> (j.finished_at is not null)::int or max(e.xact) is distinct from max(t.xact)",

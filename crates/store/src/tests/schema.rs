@@ -52,7 +52,7 @@ async fn checks_and_code_know_the_same_names(pool: PgPool) {
     for (table, column) in [("jobs", "error_charged"), ("attempts", "charged")] {
         assert_eq!(allowed(&pool, table, column).await, set(["no", "perhaps", "yes"]), "{table}");
     }
-    assert_eq!(allowed(&pool, "attempts", "bound_by").await, set(["submit", "callback", "history"]));
+    assert_eq!(allowed(&pool, "attempts", "bound_by").await, set(["submit", "callback", "history", "adopt"]));
     assert_eq!(allowed(&pool, "callbacks", "disposition").await, set(["applied", "duplicate", "kept", "rejected"]));
     assert!(ErrorClass::ALL.iter().all(|class| class.as_str().len() < 64));
 }

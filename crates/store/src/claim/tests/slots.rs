@@ -50,7 +50,7 @@ async fn two_accounts_have_their_own_places(pool: PgPool) {
     let store = store(&pool);
     let second = another_credential(&pool).await;
     for credential in [CredentialId::DEFAULT, second] {
-        let job = || NewJob { credential, ..a_job() };
+        let job = || NewJob { credential: Some(credential), ..a_job() };
         handed_in(&store, &[job(), job(), job()]).await;
     }
     assert_eq!(claim_up_to(&store, 2, 10).await.len(), 2);
@@ -65,7 +65,7 @@ async fn a_claim_of_one_account_does_not_hold_up_another(pool: PgPool) {
     let store = store(&pool);
     let second = another_credential(&pool).await;
     accepted(&store, a_job()).await;
-    accepted(&store, NewJob { credential: second, ..a_job() }).await;
+    accepted(&store, NewJob { credential: Some(second), ..a_job() }).await;
     let mut claiming = pool.begin().await.unwrap();
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('falconer.claim:' || $1::text, 0))")
         .bind(CredentialId::DEFAULT.0.to_string())

@@ -27,7 +27,7 @@ pub(crate) fn a_job() -> NewJob {
     NewJob {
         id: JobId(crate::fresh_id()),
         project: ME,
-        credential: CredentialId::DEFAULT,
+        credential: None,
         model: "fal-ai/flux/dev".to_owned(),
         input: Bytes::from_static(br#"{"prompt": "a lighthouse"}"#),
         input_sha256: [1; 32],
@@ -94,7 +94,9 @@ pub(crate) async fn cancelled(store: &Store, job: JobId) {
 
 /// A callback that says OK, from a user that is pinned first.
 pub(crate) async fn called_back(store: &Store, attempt: AttemptId, request_id: &str) -> CallbackId {
-    crate::credentials::repin(store, CredentialId::DEFAULT, Some("user_me")).await.unwrap();
+    crate::credentials::repin(store, CredentialId::DEFAULT, Some("user_me"), &crate::audit::By::command_line("test"))
+        .await
+        .unwrap();
     let id = CallbackId(crate::fresh_id());
     let body = Bytes::from_static(br#"{"status":"OK","payload":{"images":[]}}"#);
     let news = CallbackNews {

@@ -8,7 +8,8 @@ use sqlx::PgPool;
 /// Everything that is stored, but for the callbacks' place on disk.
 async fn everything(pool: &PgPool) -> Vec<String> {
     let mut rows = Vec::new();
-    for table in ["jobs", "attempts", "results", "transitions", "events", "ledger", "callbacks", "request_bindings"] {
+    for table in ["jobs", "attempts", "results", "transitions", "job_events", "ledger", "callbacks", "request_bindings"]
+    {
         let sql = format!("select {table}::text from falconer.{table} order by 1");
         let of_table: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(pool).await.unwrap();
         rows.extend(of_table.into_iter().map(|row| format!("{table} {row}")));

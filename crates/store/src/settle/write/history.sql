@@ -12,7 +12,7 @@ stored as (
     on conflict do nothing
 ),
 told as (
-    insert into falconer.events (job_id, id, project_id, type, created_at)
+    insert into falconer.job_events (job_id, id, project_id, type, created_at)
     select *, $1 from unnest($16::uuid[], $17::uuid[], $18::uuid[], $19::text[])
 )
 insert into falconer.ledger (job_id, attempt_id, kind, at, units, unit_price, amount, currency, basis)

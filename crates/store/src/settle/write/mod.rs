@@ -102,6 +102,7 @@ pub(super) async fn write(tx: &mut PgConnection, loaded: Loaded) -> Result<Effec
     open_and_close_circuits(tx, &mut writes).await?;
     let mut effects = writes.effects;
     effects.jobs_ended = ended.len();
+    effects.moved = !(attempts.is_empty() && changed.is_empty());
     effects.dispatch = attempts.iter().any(|attempt| !attempt.is_open()) || !changed.is_empty();
     effects.reconcile = attempts.iter().any(|attempt| attempt.next_look_at.is_some_and(|at| at <= now));
     Ok(effects)

@@ -22,7 +22,7 @@ const FACTS: &str = concat!(
          'armed=' || (cancel_requested_at is not null), 'winner=' || coalesce(",
     number!("j.winner"),
     "::text, '-'), coalesce(error_class, '-'), coalesce(error_charged, '-'),
-         'told=' || coalesce((select string_agg(type, ',') from falconer.events e where e.job_id = j.id), '-')) as line,
+         'told=' || coalesce((select string_agg(type, ',') from falconer.job_events e where e.job_id = j.id), '-')) as line,
          null::bytea as body
      from falconer.jobs j
      union all
@@ -86,7 +86,7 @@ pub(super) async fn clean(pool: &PgPool, start: DateTime<Utc>) {
     drop_later_partitions(pool, start).await;
     let emptied = "with j as (delete from falconer.jobs), a as (delete from falconer.attempts),
             r as (delete from falconer.results), t as (delete from falconer.transitions),
-            e as (delete from falconer.events), l as (delete from falconer.ledger),
+            e as (delete from falconer.job_events), l as (delete from falconer.ledger),
             c as (delete from falconer.callbacks), b as (delete from falconer.request_bindings),
             i as (delete from falconer.idempotency_keys), u as (delete from falconer.unique_keys),
             o as (delete from falconer.circuits),

@@ -81,7 +81,16 @@ impl System {
                 }
                 Command::Repin(ours) => {
                     let user = ours.map(user_of);
-                    assert!(crate::credentials::repin(&self.store, CredentialId::DEFAULT, user).await.unwrap());
+                    assert!(
+                        crate::credentials::repin(
+                            &self.store,
+                            CredentialId::DEFAULT,
+                            user,
+                            &crate::audit::By::command_line("test")
+                        )
+                        .await
+                        .unwrap()
+                    );
                     Seen::Nothing
                 }
                 Command::Retain => self.retain().await,
@@ -210,6 +219,7 @@ impl System {
             let stage = match due.stage {
                 looks::Stage::LeaseRanOut => Stage::LeaseRanOut,
                 looks::Stage::Unknown { candidate, .. } => Stage::Unknown(candidate.map(|id| id.0)),
+                looks::Stage::Awaited { .. } => panic!("every attempt of this world is our own"),
                 looks::Stage::Submitted { request_id } => Stage::Submitted(request_id.0),
             };
             let at = (due.now - self.start).num_milliseconds() / 1000 * 1000;
