@@ -1,6 +1,12 @@
 //! One look at one attempt.
 
-use crate::{bills::Bills, history::History, pace, submitted, unknown};
+use crate::{
+    awaited,
+    bills::Bills,
+    books::{Book, Books},
+    history::History,
+    pace, submitted, unknown,
+};
 use apalis::prelude::{BoxDynError, Data};
 use domain::{AttemptEvent, Dice, ErrorClass, Failure, RequestId};
 use failpoints::{Bug, Point};
@@ -38,19 +44,27 @@ pub struct ReconcilerSettings {
     pub hold: Duration,
 }
 
-/// What a look works with. Cheap to clone.
+/// What looks work with, whatever account they ask about. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Reconciler {
+pub struct Looker {
     pub settings: Arc<ReconcilerSettings>,
     pub store: Store,
-    pub fal: Arc<QueueClient>,
+    pub books: Books,
     pub settler: Settler,
     pub stats: ModelStats,
-    pub history: History,
-    /// Asked about unknown attempts where there is no history.
-    pub bills: Bills,
     pub dice: Dice,
     pub outages: LogLimit,
+}
+
+/// What one look at an attempt works with: fal is asked with the key of the attempt's own account.
+pub(crate) struct Reconciler<'a> {
+    pub(crate) settings: &'a ReconcilerSettings,
+    pub(crate) store: &'a Store,
+    pub(crate) stats: &'a ModelStats,
+    pub(crate) fal: Arc<QueueClient>,
+    pub(crate) history: History,
+    pub(crate) bills: Bills,
+    dice: Dice,
 }
 
 /// What a look found, for the log and the metrics.
@@ -60,13 +74,13 @@ pub(crate) struct Finding {
 }
 
 /// Looks at one attempt and records what was found. A handler that returns has committed it.
-pub async fn look_at(due: DueLook, reconciler: Data<Reconciler>) -> Result<(), BoxDynError> {
+pub async fn look_at(due: DueLook, looker: Data<Looker>) -> Result<(), BoxDynError> {
     let started = Instant::now();
     let rescues = due.stage == Stage::LeaseRanOut;
     if !rescues {
         failpoints::hit(Point::ReconcileBeforeLook);
     }
-    let finding = reconciler.look(&due).await;
+    let finding = looker.look(&due).await;
     failpoints::hit(if rescues { Point::RescueBeforeSettle } else { Point::ReconcileAfterLook });
     metrics::counter!("falconer_looks_total", "finding" => finding.name).increment(1);
     metrics::histogram!("falconer_look_lag_seconds").record(due.late_seconds);
@@ -80,21 +94,21 @@ pub async fn look_at(due: DueLook, reconciler: Data<Reconciler>) -> Result<(), B
         took_seconds = started.elapsed().as_secs_f64(),
         "attempt {} was looked at: {}", due.attempt, finding.name,
     );
-    record(&reconciler, finding.news).await;
+    record(&looker, finding.news).await;
     Ok(())
 }
 
 /// What was found is offered to the database while it is away only a while: the next look finds it again.
-async fn record(reconciler: &Reconciler, news: AttemptNews) {
+async fn record(looker: &Looker, news: AttemptNews) {
     const TRIES: u32 = 20;
     for attempt in 0..TRIES {
-        match reconciler.settler.attempt(news.clone()).await {
+        match looker.settler.attempt(news.clone()).await {
             Ok(_) | Err(store::Error::Stopping) => return,
             Err(error) if error.is_unavailable() && attempt + 1 < TRIES => {
-                tokio::time::sleep(Duration::from_millis(100).mul_f64(0.5 + reconciler.dice.unit())).await;
+                tokio::time::sleep(Duration::from_millis(100).mul_f64(0.5 + looker.dice.unit())).await;
             }
             Err(error) => {
-                if let Some(missed) = reconciler.outages.pass() {
+                if let Some(missed) = looker.outages.pass() {
                     let error: &dyn std::error::Error = &error;
                     let attempt = news.attempt;
                     tracing::warn!(attempt.id = %attempt, error, missed, "what a look found was not recorded; the next finds it");
@@ -105,7 +119,7 @@ async fn record(reconciler: &Reconciler, news: AttemptNews) {
     }
 }
 
-impl Reconciler {
+impl Looker {
     async fn look(&self, due: &DueLook) -> Finding {
         let Ok(endpoint) = EndpointId::parse(&due.model) else {
             return again(due, "unusable_model", self.settings.poll_max);
@@ -119,13 +133,37 @@ impl Reconciler {
                     ..decision(due, Some(lease_ran_out()))
                 },
             },
-            Stage::Submitted { request_id } => submitted::look(self, due, &endpoint, request_id).await,
-            Stage::Unknown { candidate, seed, input } => {
-                unknown::look(self, due, &endpoint, candidate.as_ref(), *seed, input).await
-            }
+            Stage::Submitted { request_id } => match self.reconciler(due).await {
+                Ok(reconciler) => submitted::look(&reconciler, due, &endpoint, request_id).await,
+                Err(finding) => finding,
+            },
+            Stage::Awaited { candidate } => match self.reconciler(due).await {
+                Ok(reconciler) => awaited::look(&reconciler, due, &endpoint, candidate.as_ref()).await,
+                Err(finding) => finding,
+            },
+            Stage::Unknown { candidate, seed, input } => match self.reconciler(due).await {
+                Ok(reconciler) => unknown::look(&reconciler, due, &endpoint, candidate.as_ref(), *seed, input).await,
+                Err(finding) => finding,
+            },
         }
     }
 
+    /// What asks with the key of the attempt's account. Without that key nothing is asked and nothing given up.
+    async fn reconciler(&self, due: &DueLook) -> Result<Reconciler<'_>, Finding> {
+        let book = self.books.of(due.credential).await.map_err(|why| {
+            if let Some(missed) = self.outages.pass() {
+                let why: &dyn std::error::Error = &why;
+                tracing::warn!(credential.id = %due.credential, why, missed, "fal cannot be asked about attempts of a credential");
+            }
+            again(due, "no_client", self.settings.poll_max)
+        })?;
+        let (settings, store, stats) = (&*self.settings, &self.store, &self.stats);
+        let Book { fal, history, bills } = book;
+        Ok(Reconciler { settings, store, stats, fal, history, bills, dice: self.dice })
+    }
+}
+
+impl Reconciler<'_> {
     /// When a run that fal has not finished is looked at next.
     pub(crate) fn pace(&self, due: &DueLook) -> Duration {
         let latency = self.stats.latency(&due.model);

@@ -66,8 +66,12 @@ impl LeasedQueue for LookQueue {
         }
         match looks::claim_due(&self.store, allowed, self.hold).await {
             Ok(due) => {
-                // A lost lease is no question to fal. The pace would let the work of a killed process wait for seconds.
-                let free = due.iter().filter(|look| look.stage == Stage::LeaseRanOut).count();
+                // A lost lease is no question to fal, nor is a callback URL that expired. The pace would let the work of a
+                // killed process wait for seconds.
+                let free = due
+                    .iter()
+                    .filter(|look| matches!(look.stage, Stage::LeaseRanOut | Stage::Awaited { candidate: None }))
+                    .count();
                 self.unspent.fetch_add(u32::try_from(free).unwrap_or(0), Ordering::Relaxed);
                 due
             }

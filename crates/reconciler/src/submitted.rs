@@ -19,7 +19,7 @@ const OUTAGE_WAIT: Duration = Duration::from_secs(2);
 
 /// Asks fal about a request that it took.
 pub(crate) async fn look(
-    reconciler: &Reconciler,
+    reconciler: &Reconciler<'_>,
     due: &DueLook,
     endpoint: &EndpointId,
     request_id: &RequestId,
@@ -53,7 +53,7 @@ pub(crate) async fn look(
 
 /// Passes the wish for an end on to fal. Answers only where that settles the attempt.
 async fn cancel(
-    reconciler: &Reconciler,
+    reconciler: &Reconciler<'_>,
     due: &DueLook,
     endpoint: &EndpointId,
     request_id: &RequestId,
@@ -85,7 +85,7 @@ async fn cancel(
 /// Fetches the result. `said_error` tells whether the status spoke of an error of fal's machinery: a 5xx of that kind of
 /// which the status knows nothing is trouble at fal's door, and would have us pay for the run again.
 async fn result(
-    reconciler: &Reconciler,
+    reconciler: &Reconciler<'_>,
     due: &DueLook,
     endpoint: &EndpointId,
     request_id: &RequestId,
@@ -145,7 +145,12 @@ async fn result(
 
 /// fal says that it knows no such request. Right after the submit that means nothing yet; later the result may still be
 /// there although the status is not; and when that is gone too, so is the run.
-async fn not_found(reconciler: &Reconciler, due: &DueLook, endpoint: &EndpointId, request_id: &RequestId) -> Finding {
+async fn not_found(
+    reconciler: &Reconciler<'_>,
+    due: &DueLook,
+    endpoint: &EndpointId,
+    request_id: &RequestId,
+) -> Finding {
     let since = due.submitted_at.unwrap_or(due.claimed_at);
     if due.now - since < chrono::TimeDelta::from_std(reconciler.settings.unknown_grace).unwrap_or_default() {
         return again(due, "not_visible_yet", reconciler.pace(due));

@@ -31,23 +31,18 @@ const LOOKS_UNANSWERED: u32 = 20;
 
 /// Tries to learn what became of an attempt whose POST got no usable answer.
 pub(crate) async fn look(
-    reconciler: &Reconciler,
+    reconciler: &Reconciler<'_>,
     due: &DueLook,
     endpoint: &EndpointId,
     candidate: Option<&RequestId>,
     seed: Option<i64>,
     input: &[u8],
 ) -> Finding {
-    let mut answered = true;
-    if let Some(candidate) = candidate
-        && !is_taken(reconciler, due, candidate).await
-    {
-        match is_ours(reconciler, endpoint, candidate).await {
-            Some(true) => return bound(due, candidate.clone(), "candidate_confirmed"),
-            Some(false) => {}
-            None => answered = false,
-        }
-    }
+    let mut answered = match look_at_candidate(reconciler, due, endpoint, candidate).await {
+        Named::Ours(finding) => return *finding,
+        Named::Not => true,
+        Named::Unanswered => false,
+    };
     let age = due.now - due.claimed_at;
     let history_after = TimeDelta::from_std(reconciler.settings.history_after).unwrap_or_default();
     if age < history_after {
@@ -82,9 +77,37 @@ pub(crate) async fn look(
     again(due, "still_unknown", wait)
 }
 
+/// What became of a candidate.
+pub(crate) enum Named {
+    /// fal answers for it with our key, and nobody else owns it.
+    Ours(Box<Finding>),
+    /// There is none, or it is somebody else's.
+    Not,
+    /// fal did not say.
+    Unanswered,
+}
+
+/// Asks fal about the request id that a callback named while nobody knew for whom fal signs.
+pub(crate) async fn look_at_candidate(
+    reconciler: &Reconciler<'_>,
+    due: &DueLook,
+    endpoint: &EndpointId,
+    candidate: Option<&RequestId>,
+) -> Named {
+    let Some(candidate) = candidate else { return Named::Not };
+    if is_taken(reconciler, due, candidate).await {
+        return Named::Not;
+    }
+    match is_ours(reconciler, endpoint, candidate).await {
+        Some(true) => Named::Ours(Box::new(bound(due, candidate.clone(), "candidate_confirmed"))),
+        Some(false) => Named::Not,
+        None => Named::Unanswered,
+    }
+}
+
 /// When an attempt that was to be given up is looked at again, where its job's policy leaves that to a person. Such a look
 /// reads far back each time, and what it may still find comes without haste.
-fn after_the_last(due: &DueLook, reconciler: &Reconciler) -> Duration {
+fn after_the_last(due: &DueLook, reconciler: &Reconciler<'_>) -> Duration {
     match due.on_unknown {
         OnUnknown::Operator => Duration::from_mins(10),
         OnUnknown::Patient | OnUnknown::Impatient => reconciler.settings.poll_max,
@@ -93,7 +116,7 @@ fn after_the_last(due: &DueLook, reconciler: &Reconciler) -> Duration {
 
 /// Looks at an unknown attempt come steadily until fal's history must have caught up, and then grow apart, since what is
 /// not found by then is found by its callback or not for long.
-fn wait(due: &DueLook, reconciler: &Reconciler) -> Duration {
+pub(crate) fn wait(due: &DueLook, reconciler: &Reconciler<'_>) -> Duration {
     let settings = &reconciler.settings;
     let steady = settings.poll_max.min(settings.history_after / 2 + Duration::from_secs(1));
     let caught_up = TimeDelta::from_std(settings.history_after + settings.history_lag).unwrap_or(TimeDelta::MAX);
@@ -106,21 +129,21 @@ fn wait(due: &DueLook, reconciler: &Reconciler) -> Duration {
 
 /// Whether the attempt is given up now. That fal did not answer says nothing of the attempt, so it is asked for as long
 /// again: whoever was away himself until `abandon_at` would else pay twice for one answer that was missing.
-fn is_over(due: &DueLook, answered: bool) -> bool {
+pub(crate) fn is_over(due: &DueLook, answered: bool) -> bool {
     let asked_enough = due.looks >= LOOKS_UNANSWERED && due.now - due.abandon_at >= due.abandon_at - due.claimed_at;
     due.now >= due.abandon_at && (answered || asked_enough)
 }
 
 /// Whether another attempt has come to own the candidate. To take it for ours would be a conflict at every look, so that
 /// the attempt would never be found in history, superseded or given up.
-async fn is_taken(reconciler: &Reconciler, due: &DueLook, candidate: &RequestId) -> bool {
-    let bound = looks::bound_among(&reconciler.store, due.credential, std::slice::from_ref(&candidate.0)).await;
+async fn is_taken(reconciler: &Reconciler<'_>, due: &DueLook, candidate: &RequestId) -> bool {
+    let bound = looks::bound_among(reconciler.store, due.credential, std::slice::from_ref(&candidate.0)).await;
     bound.is_ok_and(|bound| !bound.is_empty())
 }
 
 /// Whether fal answers for this request with our key: then it is our account's, whoever told us of it. Nothing where fal
 /// did not say.
-async fn is_ours(reconciler: &Reconciler, endpoint: &EndpointId, candidate: &RequestId) -> Option<bool> {
+async fn is_ours(reconciler: &Reconciler<'_>, endpoint: &EndpointId, candidate: &RequestId) -> Option<bool> {
     match reconciler.fal.status(endpoint, &candidate.0).await {
         StatusOutcome::InQueue { .. } | StatusOutcome::InProgress | StatusOutcome::Completed { .. } => Some(true),
         StatusOutcome::NotFound => Some(false),
@@ -151,7 +174,7 @@ pub(crate) enum Search {
 /// Searches fal's history for a run of the same model, in the window around our POST, with the same input, that no other
 /// attempt owns. Equal inputs may be matched in any order: they are worth the same to the same project.
 async fn find_in_history(
-    reconciler: &Reconciler,
+    reconciler: &Reconciler<'_>,
     due: &DueLook,
     endpoint: &EndpointId,
     seed: Option<i64>,
@@ -201,14 +224,14 @@ async fn find_in_history(
 }
 
 async fn first_unbound(
-    reconciler: &Reconciler,
+    reconciler: &Reconciler<'_>,
     due: &DueLook,
     request_ids: Vec<String>,
 ) -> store::error::Result<Option<String>> {
     if request_ids.is_empty() {
         return Ok(None);
     }
-    let bound = looks::bound_among(&reconciler.store, due.credential, &request_ids).await?;
+    let bound = looks::bound_among(reconciler.store, due.credential, &request_ids).await?;
     Ok(request_ids.into_iter().find(|id| !bound.contains(id)))
 }
 

@@ -27,7 +27,7 @@ const COST_FACTOR: Decimal = Decimal::from_parts(3, 0, 0, false, 0);
 
 /// Looks for the request that fal billed for this attempt, where only one can be meant. Not before fal must have ended the
 /// attempt's own run and listed its bill: until then somebody else's could be the only one.
-pub(crate) async fn find(reconciler: &Reconciler, due: &DueLook) -> Search {
+pub(crate) async fn find(reconciler: &Reconciler<'_>, due: &DueLook) -> Search {
     let lag = TimeDelta::from_std(reconciler.settings.history_lag).unwrap_or(TimeDelta::MAX);
     if due.now - ends_by(due, reconciler.stats.latency(&due.model)) < lag {
         return Search::NotThere;
@@ -47,7 +47,7 @@ fn ends_by(due: &DueLook, latency: Option<Latency>) -> DateTime<Utc> {
     usual.map_or(due.run_deadline, |usual| due.run_deadline.min(due.claimed_at + usual))
 }
 
-async fn search(reconciler: &Reconciler, due: &DueLook) -> Result<Option<RequestId>, NoBills> {
+async fn search(reconciler: &Reconciler<'_>, due: &DueLook) -> Result<Option<RequestId>, NoBills> {
     let start = due.claimed_at - CLOCK_SKEW;
     let end = due.now.min(due.run_deadline) + CLOCK_SKEW;
     let charges = reconciler.bills.all(start, end, PAGES_MAX).await?;
@@ -58,7 +58,7 @@ async fn search(reconciler: &Reconciler, due: &DueLook) -> Result<Option<Request
     }
     let unanswered = |_| NoBills::Unanswered;
     let ids: Vec<String> = fitting.iter().map(|charge| charge.request_id.clone()).collect();
-    let free = fit::free_among(&reconciler.store, due.credential, &ids).await.map_err(unanswered)?;
+    let free = fit::free_among(reconciler.store, due.credential, &ids).await.map_err(unanswered)?;
     let [only] = free.as_slice() else { return Ok(None) };
     let Some(billed) = fitting.iter().find(|charge| charge.request_id == *only) else { return Ok(None) };
     let billed_at = billed.timestamp;
@@ -69,7 +69,7 @@ async fn search(reconciler: &Reconciler, due: &DueLook) -> Result<Option<Request
         runs_for: due.run_deadline - due.claimed_at,
         billed: (billed_at - CLOCK_SKEW, billed_at + CLOCK_SKEW),
     };
-    let alone = fit::is_alone(&reconciler.store, &lost).await.map_err(unanswered)?;
+    let alone = fit::is_alone(reconciler.store, &lost).await.map_err(unanswered)?;
     Ok(alone.then(|| RequestId(only.clone())))
 }
 

@@ -138,7 +138,8 @@ async fn a_request_whose_seat_is_lost_is_turned_away_unserved() {
     seats.clear_some();
     let serving = Arc::clone(&served);
     let router = Router::new().route("/", get(move || async move { serving.store(true, Ordering::Relaxed) }));
-    let answer = answer(&router, &seat, Request::new(Body::empty())).await.unwrap();
+    let answer =
+        answer(&router, &seat, SocketAddr::from(([127, 0, 0, 1], 1)), Request::new(Body::empty())).await.unwrap();
     assert_eq!(
         (answer.status(), &answer.headers()["connection"]),
         (StatusCode::SERVICE_UNAVAILABLE, &"close".parse().unwrap())

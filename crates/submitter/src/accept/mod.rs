@@ -1,51 +1,40 @@
 //! What a project submits: read, checked, priced and handed to the store.
 
+mod enqueue;
 mod fields;
 mod prices;
 mod request;
+mod rules;
 
+pub use enqueue::EnqueueError;
 pub use fields::{FieldError, InvalidRequest};
 pub use prices::{Prices, UnitPrice};
 pub use request::JobRequest;
 
-use domain::{CredentialId, JobId, ProjectId};
+use domain::{JobId, ProjectId};
 use failpoints::Bug;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
 use store::accept::{Accepted, Acceptor, Answer, Idempotency, NewJob};
 
 /// Turns requests into jobs. Cheap to clone; needs no server.
+///
+/// Each job is paid by its project's own fal account, or by the default one.
 #[derive(Clone, Debug)]
 pub struct Submitter {
-    /// The fal account that pays.
-    pub credential: CredentialId,
     /// Attempts of a job that says nothing of them.
     pub attempts_max: u16,
     pub prices: Prices,
 }
 
 impl Default for Submitter {
-    /// The default credential, five attempts, no prices.
+    /// Five attempts, no prices. [`Submitter::load`] takes them from the database instead.
     fn default() -> Self {
-        Self { credential: CredentialId::DEFAULT, attempts_max: 5, prices: Prices::default() }
+        Self { attempts_max: 5, prices: Prices::default() }
     }
 }
 
 impl Submitter {
-    /// Inserts a job inside the caller's own transaction. Nothing is seen or sent before that commits; then the job is
-    /// found within the poll floor of one second.
-    pub async fn enqueue(
-        &self,
-        tx: &mut PgConnection,
-        project: ProjectId,
-        request: JobRequest,
-    ) -> Result<JobId, store::Error> {
-        let job = self.prepare(project, request, None);
-        let accepted = store::accept::insert(tx, &[job]).await?;
-        Ok(accepted[0].accepted.job())
-    }
-
     /// What a job made of `request` would cost, in US dollars; nothing where the price is not known.
     pub fn estimate(&self, request: &JobRequest) -> Option<Decimal> {
         self.prices.estimate(request.model.as_str(), &request.input)
@@ -56,7 +45,7 @@ impl Submitter {
         NewJob {
             id: JobId(store::fresh_id()),
             project,
-            credential: self.credential,
+            credential: None,
             input_sha256: Sha256::digest(&request.input).into(),
             mints_seed: fal::seeds::takes_seed(&request.model) && !fal::seeds::has_seed(&request.input),
             estimated: self.estimate(&request),

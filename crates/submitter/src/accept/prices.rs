@@ -50,7 +50,7 @@ impl Prices {
         let prices = self.by_model.read().unwrap_or_else(PoisonError::into_inner);
         let price = prices.get(model)?;
         let units = units(&price.unit, input)?;
-        Some((price.unit_price * Decimal::from(units)).normalize())
+        price.unit_price.checked_mul(Decimal::from(units)).map(|dollars| dollars.normalize())
     }
 }
 
@@ -59,7 +59,7 @@ fn units(unit: &str, input: &[u8]) -> Option<u64> {
     let images = u64::from(asked.num_images.or(asked.num_results).unwrap_or(1));
     match unit.trim_end_matches('s') {
         "image" | "generation" | "request" => Some(images),
-        "megapixel" | "processed megapixel" => Some(images * megapixels(asked.image_size.as_ref())?),
+        "megapixel" | "processed megapixel" => images.checked_mul(megapixels(asked.image_size.as_ref())?),
         _ => None,
     }
 }
@@ -102,6 +102,12 @@ mod tests {
         assert_eq!(dollars("{}"), "0.025");
         assert_eq!(dollars(r#"{"image_size":"square_hd","num_images":4}"#), "0.1");
         assert_eq!(dollars(r#"{"image_size":{"width":1025,"height":1024}}"#), "0.05");
+    }
+
+    #[test]
+    fn what_nobody_can_count_is_not_estimated() {
+        let most = r#"{"num_images":4294967295,"image_size":{"width":4294967296,"height":4294967295}}"#;
+        assert_eq!(prices().estimate("fal-ai/flux/dev", most.as_bytes()), None);
     }
 
     #[test]

@@ -1,25 +1,19 @@
 //! A request for a job: its fields, their rules, and nothing that the server owns.
 
-use super::fields::{FieldError, InvalidRequest, Members, depth, read};
+use super::{
+    fields::{FieldError, InvalidRequest, Members, read},
+    rules,
+};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{JobId, OnUnknown, Priority};
 use fal::EndpointId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::time::Duration;
 use store::accept::Unique;
 
-/// Nesting of an input beyond which it is refused; fal's own models stay below ten.
-const INPUT_DEPTH_MAX: usize = 64;
-const METADATA_BYTES_MAX: usize = 16 * 1024;
-const TAGS_MAX: usize = 20;
-const TAG_CHARS_MAX: usize = 64;
-const KEY_CHARS_MAX: usize = 255;
-const ATTEMPTS_MAX: u16 = 100;
-const UNIQUE_PERIOD_MAX: Duration = Duration::from_hours(24 * 30);
-
-/// A request for a job, every rule checked.
+/// A request for a job. Every rule of one that was parsed is checked; one that was put together by hand is checked by
+/// [`JobRequest::check`], which every way in calls.
 #[derive(Clone, Debug)]
 pub struct JobRequest {
     pub model: EndpointId,
@@ -62,6 +56,40 @@ impl JobRequest {
             unique: None,
             regenerated_from: None,
         }
+    }
+
+    /// A request that names a model and gives its input as anything that is a JSON object when it is written.
+    ///
+    /// # Errors
+    /// `model` or `input`, when it breaks a rule.
+    pub fn of(model: &str, input: &impl Serialize) -> Result<Self, InvalidRequest> {
+        let refused = |field: &str, error: &dyn std::fmt::Display| {
+            InvalidRequest(vec![FieldError::new(field, error.to_string())])
+        };
+        let model = EndpointId::parse(model).map_err(|error| refused("model", &error))?;
+        let input = serde_json::to_vec(input).map_err(|error| refused("input", &error))?;
+        let request = Self::new(model, input.into());
+        request.check()?;
+        Ok(request)
+    }
+
+    /// Checks what [`JobRequest::parse`] checks.
+    ///
+    /// # Errors
+    /// Every rule that is broken, each with its field.
+    pub fn check(&self) -> Result<(), InvalidRequest> {
+        let time = |field: &str, time: Option<DateTime<Utc>>| time.map_or(Ok(()), |time| rules::time(field, time));
+        let checks = [
+            rules::input_bytes(&self.input),
+            time("run_at", self.run_at),
+            time("useful_until", self.useful_until),
+            self.attempts_max.map_or(Ok(()), rules::attempts),
+            rules::tags(&self.tags),
+            rules::metadata(&self.metadata),
+            self.unique.as_ref().map_or(Ok(()), rules::unique),
+        ];
+        let errors: Vec<FieldError> = checks.into_iter().filter_map(Result::err).collect();
+        if errors.is_empty() { Ok(()) } else { Err(InvalidRequest(errors)) }
     }
 
     /// Reads the JSON body of `POST /v1/jobs`.
@@ -121,14 +149,8 @@ fn read_model(value: &RawValue) -> Result<EndpointId, FieldError> {
 }
 
 fn read_input(value: &RawValue) -> Result<Bytes, FieldError> {
-    let text = value.get();
-    if !text.starts_with('{') {
-        return Err(FieldError::new("input", "must be a JSON object"));
-    }
-    if depth(text) > INPUT_DEPTH_MAX {
-        return Err(FieldError::new("input", format!("must not nest deeper than {INPUT_DEPTH_MAX} levels")));
-    }
-    Ok(Bytes::copy_from_slice(text.as_bytes()))
+    rules::input(value.get())?;
+    Ok(Bytes::copy_from_slice(value.get().as_bytes()))
 }
 
 fn read_priority(value: &RawValue) -> Result<Priority, FieldError> {
@@ -138,53 +160,37 @@ fn read_priority(value: &RawValue) -> Result<Priority, FieldError> {
 }
 
 fn read_attempts(value: &RawValue) -> Result<u16, FieldError> {
-    let rule = format!("must be a whole number from 1 to {ATTEMPTS_MAX}");
-    let attempts: u16 = read("max_attempts", value, &rule)?;
-    if (1..=ATTEMPTS_MAX).contains(&attempts) { Ok(attempts) } else { Err(FieldError::new("max_attempts", rule)) }
+    let attempts: u16 = read("max_attempts", value, &rules::attempts_rule())?;
+    rules::attempts(attempts)?;
+    Ok(attempts)
 }
 
 fn read_time(field: &str, value: &RawValue) -> Result<DateTime<Utc>, FieldError> {
-    const RULE: &str = "must be an RFC 3339 time between the years 2000 and 2100";
-    let time: DateTime<Utc> = read(field, value, RULE)?;
-    let sane = (946_684_800..4_102_444_800).contains(&time.timestamp());
-    if sane { Ok(time) } else { Err(FieldError::new(field, RULE)) }
+    let time: DateTime<Utc> = read(field, value, rules::TIME)?;
+    rules::time(field, time)?;
+    Ok(time)
 }
 
 fn read_tags(value: &RawValue) -> Result<Vec<String>, FieldError> {
-    let rule = format!(
-        "must be a list of at most {TAGS_MAX} strings of 1 to {TAG_CHARS_MAX} characters, none of them control characters"
-    );
-    let tags: Vec<String> = read("tags", value, &rule)?;
-    let fits = |tag: &String| (1..=TAG_CHARS_MAX).contains(&tag.chars().count()) && !tag.chars().any(char::is_control);
-    if tags.len() <= TAGS_MAX && tags.iter().all(fits) { Ok(tags) } else { Err(FieldError::new("tags", rule)) }
+    let tags: Vec<String> = read("tags", value, &rules::tags_rule())?;
+    rules::tags(&tags)?;
+    Ok(tags)
 }
 
 fn read_metadata(value: &RawValue) -> Result<serde_json::Value, FieldError> {
-    if value.get().len() > METADATA_BYTES_MAX {
-        return Err(FieldError::new("metadata", format!("must not be larger than {METADATA_BYTES_MAX} bytes")));
-    }
+    rules::metadata_bytes(value.get().len())?;
     let metadata: serde_json::Value = read("metadata", value, "must be a JSON object that can be stored exactly")?;
-    if !metadata.is_object() {
-        return Err(FieldError::new("metadata", "must be a JSON object"));
-    }
-    // Postgres' jsonb has no NUL: error 22P05.
-    if value.get().contains("\\u0000") {
-        return Err(FieldError::new("metadata", "must not contain the character NUL"));
-    }
+    rules::metadata_value(&metadata)?;
     Ok(metadata)
 }
 
 fn read_unique(value: &RawValue) -> Result<Unique, FieldError> {
     let body: UniqueBody = read("unique", value, "must be an object with the strings `key` and `for`")?;
-    if !(1..=KEY_CHARS_MAX).contains(&body.key.chars().count()) || body.key.chars().any(char::is_control) {
-        let rule = format!("must have 1 to {KEY_CHARS_MAX} characters, none of them control characters");
-        return Err(FieldError::new("unique.key", rule));
-    }
-    let period = humantime::parse_duration(&body.r#for)
-        .ok()
-        .filter(|period| !period.is_zero() && *period <= UNIQUE_PERIOD_MAX)
-        .ok_or_else(|| FieldError::new("unique.for", "must be a duration such as `10m`, at most 30 days"))?;
-    Ok(Unique { key: body.key, period })
+    // What is no duration is as wrong as none at all.
+    let period = humantime::parse_duration(&body.r#for).unwrap_or_default();
+    let unique = Unique { key: body.key, period };
+    rules::unique(&unique)?;
+    Ok(unique)
 }
 
 #[cfg(test)]

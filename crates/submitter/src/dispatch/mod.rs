@@ -1,24 +1,27 @@
 //! Jobs to fal: claims what may be sent, POSTs it once, and records what fal said.
 //!
-//! `queue` claims, `outcome` says what follows from the one POST, `record` keeps the answer until it is committed.
+//! `queue` claims, `seats` shares the handlers out among the accounts, `outcome` says what follows from the one POST, `record` keeps the answer until it is committed.
 //! apalis runs [`send_one`] for every claimed attempt; it decides nothing.
 
 mod outcome;
 mod queue;
 mod record;
+mod seats;
 
 pub use queue::DispatchQueue;
 pub use record::record;
 
+use accounts::Accounts;
 use apalis::prelude::{BoxDynError, Data};
-use domain::{CredentialId, Dice, Timeouts, TokenKeys};
+use domain::{Dice, Timeouts, TokenKeys};
 use failpoints::{Bug, Point};
 use fal::{
-    EndpointId, QueueClient,
+    EndpointId,
     client::{SubmitOptions, SubmitOutcome},
 };
+use seats::Seat;
 use std::{sync::Arc, time::Duration};
-use store::{model_stats::ModelStats, settle::Settler};
+use store::{claim::Claimed, model_stats::ModelStats, settle::Settler};
 use tokio::time::Instant;
 use url::Url;
 
@@ -26,13 +29,14 @@ use url::Url;
 /// as after an outage of ours, and must not put the first look beyond that.
 const FIRST_LOOK_LATEST: Duration = Duration::from_mins(2);
 
-/// How jobs of one credential are sent.
+/// How jobs are sent.
 #[derive(Clone, Debug)]
 pub struct DispatchSettings {
-    pub credential: CredentialId,
-    /// Attempts that may be open at fal at once: the account's slots, and a margin that waits in fal's queue so that a
-    /// freed slot is filled at once.
-    pub places: u32,
+    /// Attempts of one account that may be open at fal beside those that run: they wait in fal's queue, so that a freed
+    /// slot is filled at once.
+    pub in_flight_margin: u32,
+    /// Attempts that this process sends at once.
+    pub handlers_max: usize,
     pub timeouts: Timeouts,
     /// Base of the callback URL. Without it no webhook is asked for, and every attempt is polled.
     pub callback_base: Option<Url>,
@@ -44,7 +48,7 @@ pub struct DispatchSettings {
 #[derive(Clone, Debug)]
 pub struct Dispatcher {
     pub settings: Arc<DispatchSettings>,
-    pub fal: Arc<QueueClient>,
+    pub accounts: Accounts,
     pub settler: Settler,
     pub stats: ModelStats,
     pub tokens: TokenKeys,
@@ -54,10 +58,12 @@ pub struct Dispatcher {
 /// An attempt that was committed, and until when it may be sent.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    pub claimed: store::claim::Claimed,
+    pub claimed: Claimed,
     /// Counted by this machine's monotonic clock from before the claim, so that a process that was paused past its
     /// lease sends nothing.
     pub send_before: Instant,
+    /// Held for as long as the attempt is being sent, so that its account's share of the handlers is known.
+    pub(crate) seat: Seat,
 }
 
 /// Sends one attempt and records what fal said. A handler that returns has committed the outcome.
@@ -68,11 +74,11 @@ pub async fn send_one(dispatch: Dispatch, dispatcher: Data<Dispatcher>) -> Resul
 
 impl Dispatcher {
     async fn send(&self, dispatch: Dispatch) {
-        let Dispatch { claimed, send_before } = dispatch;
+        let Dispatch { claimed, send_before, seat: _seat } = dispatch;
         let started = Instant::now();
         let outcome = match EndpointId::parse(&claimed.model) {
             Ok(endpoint) => {
-                let webhook_url = self.callback_url(claimed.attempt);
+                let webhook_url = self.callback_url(&claimed);
                 let options = SubmitOptions {
                     webhook_url: webhook_url.as_ref().map(Url::as_str),
                     start_timeout: self.settings.timeouts.start,
@@ -85,11 +91,14 @@ impl Dispatcher {
                 if failpoints::seeded(Bug::TokenInLog) {
                     tracing::info!(url = ?webhook_url, "a webhook is asked for");
                 }
-                match self.fal.submit(&endpoint, body.clone(), &options).await {
-                    SubmitOutcome::Unknown { .. } if failpoints::seeded(Bug::BlindRetry) => {
-                        self.fal.submit(&endpoint, body, &options).await
-                    }
-                    outcome => outcome,
+                match self.accounts.client(claimed.credential).await {
+                    Ok(fal) => match fal.submit(&endpoint, body.clone(), &options).await {
+                        SubmitOutcome::Unknown { .. } if failpoints::seeded(Bug::BlindRetry) => {
+                            fal.submit(&endpoint, body, &options).await
+                        }
+                        outcome => outcome,
+                    },
+                    Err(why) => SubmitOutcome::NotSent { message: why.to_string() },
                 }
             }
             Err(error) => outcome::unusable_model(error),
@@ -114,11 +123,9 @@ impl Dispatcher {
         failpoints::hit(Point::SubmitAfterRecord);
     }
 
-    fn callback_url(&self, attempt: domain::AttemptId) -> Option<Url> {
-        let mut url = self.settings.callback_base.clone()?;
-        let token = self.tokens.sign(self.settings.credential, attempt);
-        url.path_segments_mut().ok()?.pop_if_empty().extend(["hooks", "fal", &token]);
-        Some(url)
+    fn callback_url(&self, claimed: &Claimed) -> Option<Url> {
+        let base = self.settings.callback_base.as_ref()?;
+        crate::callback_url(base, &self.tokens, claimed.credential, claimed.attempt)
     }
 
     /// Without callbacks, half of all runs are over by the median.
