@@ -1,6 +1,10 @@
 //! What callers of the API hand in: cursors of pages and idempotency keys.
 
-use api::{cursor as cursors, idempotency as keys};
+use api::{
+    cursor::{self as cursors, Owner},
+    idempotency as keys,
+};
+use domain::ProjectId;
 use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
@@ -14,6 +18,16 @@ pub fn cursor(data: &[u8]) {
     if let Some(bytes) = data.first_chunk::<16>() {
         let id = Uuid::from_bytes(*bytes);
         assert_eq!(cursors::read(&cursors::write(id)), Some(id));
+        let mine = Owner { list: "jobs", project: ProjectId::DEFAULT };
+        assert_eq!(mine.read(&mine.write(id)), Some(id));
+        assert_eq!(cursors::read(&mine.write(id)), None);
+        for other in [Owner { list: "callbacks", ..mine }, Owner { project: ProjectId(id), ..mine }] {
+            assert_eq!(other.read(&mine.write(id)), None, "another list's or another project's");
+        }
+    }
+    let mine = Owner { list: "jobs", project: ProjectId::DEFAULT };
+    if let Some(id) = std::str::from_utf8(data).ok().and_then(|text| mine.read(text)) {
+        assert_eq!(mine.write(id).as_bytes(), data, "two texts stand for one place");
     }
 }
 

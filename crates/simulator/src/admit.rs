@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::account::Caller;
 use crate::catalogue::Model;
 use crate::core::Core;
 use crate::ending;
@@ -34,6 +35,7 @@ impl Draw {
 /// What a caller asks for.
 #[derive(Debug)]
 pub(crate) struct Order {
+    pub(crate) caller: Caller,
     pub(crate) endpoint: String,
     pub(crate) model: &'static Model,
     pub(crate) webhook: Option<String>,
@@ -116,6 +118,8 @@ impl Core {
             id,
             ordinal: draw.ordinal,
             plan: self.plan(&order, draw),
+            account: order.caller.account,
+            key_id: order.caller.key_id,
             endpoint: order.endpoint,
             model: order.model,
             webhook: order.webhook,

@@ -25,6 +25,7 @@ struct Call {
     index: usize,
     ordinal: u64,
     request_id: Arc<str>,
+    user_id: String,
     url: String,
     plan: Plan,
     genuine: Bytes,
@@ -115,7 +116,7 @@ fn dressed(
     }
     if n == 1 && call.plan.has(Fault::CallbackWrongUser) {
         let now = core.clock.now().timestamp();
-        let other = format!("{}-other", core.config.user_id);
+        let other = format!("{}-other", call.user_id);
         let headers = core.signer().sign(&call.request_id, &other, now, &call.conflicting);
         return (headers, call.conflicting.clone(), Some("wrong_user"));
     }
@@ -129,7 +130,7 @@ fn dressed(
 fn stamp(core: &Core, call: &Call, body: &[u8]) -> WebhookHeaders {
     let now = core.clock.now().timestamp();
     let timestamp = if call.plan.has(Fault::CallbackStale) { now - 3_600 } else { now };
-    core.signer().sign(&call.request_id, &core.config.user_id, timestamp, body)
+    core.signer().sign(&call.request_id, &call.user_id, timestamp, body)
 }
 
 async fn post(core: &Core, call: &Call, headers: WebhookHeaders, body: Bytes, n: u32) -> Sent {
@@ -168,6 +169,7 @@ fn call(core: &Core, index: usize) -> Option<Call> {
         index,
         ordinal: request.ordinal,
         request_id: request.id.clone(),
+        user_id: world.accounts[request.account].user_id.clone(),
         url: request.webhook.clone()?,
         plan: request.plan.clone(),
         genuine,

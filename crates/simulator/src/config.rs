@@ -36,6 +36,8 @@ pub struct SimulatorConfig {
     pub user_id: String,
     /// The keys that are accepted. Empty accepts every key of the shape `id:secret`.
     pub keys: Vec<String>,
+    /// Accounts beside that one. Each has its own queue, slots, history and bills, and sees nothing of the others.
+    pub accounts: Vec<AccountConfig>,
     /// What goes wrong, and how often.
     pub faults: Faults,
     /// Run times by endpoint id, before the models' own; `*` stands for every endpoint.
@@ -80,6 +82,18 @@ pub struct SimulatorConfig {
     pub jwks_padded: bool,
     /// Where a missing input field is noticed.
     pub validation: ValidationMode,
+}
+
+/// One more account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountConfig {
+    /// The account's id, as webhooks carry it.
+    pub user_id: String,
+    /// The keys that open it, `id:secret`.
+    pub keys: Vec<String>,
+    /// How many of its requests may be `IN_PROGRESS` at once.
+    pub slots: u32,
 }
 
 /// The bounds of a run time; the dice choose inside them, evenly.
@@ -144,6 +158,7 @@ impl Default for SimulatorConfig {
             retention_small: Duration::from_hours(1),
             user_id: "user-simulated-0001".to_owned(),
             keys: Vec::new(),
+            accounts: Vec::new(),
             faults: Faults::default(),
             latency: BTreeMap::new(),
             history: HistoryMode::On,
@@ -174,7 +189,7 @@ impl SimulatorConfig {
     ///
     /// [`SimulatorError::Config`] names the setting.
     pub fn check(&self) -> Result<(), SimulatorError> {
-        if self.slots == 0 {
+        if self.slots == 0 || self.accounts.iter().any(|account| account.slots == 0) {
             return Err(SimulatorError::Config("slots must be at least 1".to_owned()));
         }
         if !(self.time_scale.is_finite() && self.time_scale > 0.0) {

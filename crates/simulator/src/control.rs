@@ -15,15 +15,15 @@ impl Core {
         Ok(())
     }
 
-    /// Changes how many requests may run at once. What runs goes on.
-    pub(crate) fn set_slots(self: &Arc<Self>, slots: u32) -> Result<(), SimulatorError> {
+    /// Changes how many requests of an account may run at once. What runs goes on.
+    pub(crate) fn set_slots(self: &Arc<Self>, account: usize, slots: u32) -> Result<(), SimulatorError> {
         if slots == 0 {
             return Err(SimulatorError::Config("slots must be at least 1".to_owned()));
         }
         let now = self.now();
         let started = {
             let mut world = self.world();
-            world.meter.set_slots(slots, now.up);
+            world.accounts[account].meter.set_slots(slots, now.up);
             world.pump(now)
         };
         self.launch(started);

@@ -7,8 +7,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::account::Account;
 use crate::clock::Clock;
-use crate::config::SimulatorConfig;
+use crate::config::{AccountConfig, SimulatorConfig};
 use crate::dice::Dice;
 use crate::error::SimulatorError;
 use crate::signer::Signer;
@@ -34,6 +35,12 @@ pub(crate) struct Core {
     changed: watch::Sender<u64>,
 }
 
+/// The account of the plain settings, and those beside it.
+fn accounts(config: &SimulatorConfig) -> Vec<Account> {
+    let first = AccountConfig { user_id: config.user_id.clone(), keys: config.keys.clone(), slots: config.slots };
+    std::iter::once(first).chain(config.accounts.iter().cloned()).map(Account::new).collect()
+}
+
 impl Core {
     pub(crate) fn new(config: SimulatorConfig, url: String) -> Result<Self, SimulatorError> {
         install_provider();
@@ -47,7 +54,7 @@ impl Core {
         let truth = Truth::open(config.truth_log.as_deref())?;
         Ok(Self {
             dice: Dice::new(config.seed),
-            world: Mutex::new(World::new(config.slots, config.faults.clone(), retention, truth)),
+            world: Mutex::new(World::new(accounts(&config), config.faults.clone(), retention, truth)),
             signer: Mutex::new(Signer::new(config.seed, config.jwks_padded)),
             clock,
             url,

@@ -8,6 +8,7 @@
 //! It knows nothing of the service under test: it shares no code with it, signs and counts by itself, and so can serve as
 //! the witness of what truly happened ([`Simulator::truth`]). It leaves out uploads, web sockets and real models.
 
+mod account;
 mod admit;
 mod callback;
 mod catalogue;
@@ -39,7 +40,7 @@ mod view;
 mod waiting;
 mod world;
 
-pub use crate::config::{HistoryMode, Latency, SimulatorConfig, ValidationMode};
+pub use crate::config::{AccountConfig, HistoryMode, Latency, SimulatorConfig, ValidationMode};
 pub use crate::error::SimulatorError;
 pub use crate::faults::{Fault, Faults};
 pub use crate::occupancy::Occupancy;

@@ -97,6 +97,10 @@ pub(crate) struct Request {
     pub(crate) gateway_id: Arc<str>,
     /// The number of its POST among all that were authorised, from 0; the dice know it by this.
     pub(crate) ordinal: u64,
+    /// The number of the account that pays.
+    pub(crate) account: usize,
+    /// The public half of the key that it was sent with.
+    pub(crate) key_id: String,
     pub(crate) endpoint: String,
     pub(crate) model: &'static Model,
     pub(crate) webhook: Option<String>,

@@ -134,7 +134,16 @@ impl Simulator {
     ///
     /// When the number is 0.
     pub fn set_slots(&self, slots: u32) {
-        self.core.set_slots(slots).expect("there is at least one slot");
+        self.core.set_slots(0, slots).expect("there is at least one slot");
+    }
+
+    /// Changes the keys that open one of the accounts; 0 is that of the plain settings. Who comes with another is refused.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such account.
+    pub fn set_keys(&self, account: usize, keys: &[&str]) {
+        self.core.world().accounts[account].keys = keys.iter().map(|key| (*key).to_owned()).collect();
     }
 
     /// Scripts the next submit, or the next few when the script says how many. Scripts are used in the order of their coming.
@@ -213,16 +222,16 @@ impl Simulator {
         self.counts().accepted
     }
 
-    /// The use of the slots since the start or the last reset.
+    /// The use of the first account's slots since the start or the last reset.
     pub fn occupancy(&self) -> Occupancy {
         let now = self.core.now();
-        self.core.world().meter.read(now.up)
+        self.core.world().accounts[0].meter.read(now.up)
     }
 
-    /// Measures the use of the slots anew.
+    /// Measures the use of the first account's slots anew.
     pub fn reset_occupancy(&self) {
         let now = self.core.now();
-        self.core.world().meter.reset(now.up);
+        self.core.world().accounts[0].meter.reset(now.up);
     }
 
     /// Waits, half a minute at most, until the check holds, and returns the view for which it did.

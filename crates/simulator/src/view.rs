@@ -58,6 +58,10 @@ pub struct RequestView {
     pub gateway_request_id: String,
     /// The number of its POST, from 0.
     pub ordinal: u64,
+    /// The number of the account that pays; 0 is that of the plain settings.
+    pub account: usize,
+    /// The public half of the key that it was sent with.
+    pub key_id: String,
     /// The endpoint id.
     pub endpoint: String,
     /// Where its webhook goes.
@@ -129,6 +133,8 @@ impl From<&Request> for RequestView {
             request_id: request.id.to_string(),
             gateway_request_id: request.gateway_id.to_string(),
             ordinal: request.ordinal,
+            account: request.account,
+            key_id: request.key_id.clone(),
             endpoint: request.endpoint.clone(),
             webhook_url: request.webhook.clone(),
             state: request.state,

@@ -1,4 +1,4 @@
-//! The simulated account: its requests, its queue, its slots. All of it behind one lock, none of it asynchronous.
+//! The simulated accounts: their requests, queues and slots. All of it behind one lock, none of it asynchronous.
 //!
 //! What is started here is only marked so; [`crate::run`] lets it run.
 
@@ -9,9 +9,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
+use crate::account::Account;
 use crate::error::SimulatorError;
 use crate::faults::Faults;
-use crate::occupancy::SlotMeter;
 use crate::request::{Finished, Request, RequestState};
 use crate::script::Scripts;
 use crate::signer::JwksMode;
@@ -28,16 +28,16 @@ pub(crate) struct Moment {
     pub(crate) up: Duration,
 }
 
-/// The account.
+/// All that fal holds.
 #[derive(Debug)]
 pub(crate) struct World {
+    pub(crate) accounts: Vec<Account>,
     pub(crate) requests: Vec<Request>,
     pub(crate) faults: Faults,
     pub(crate) scripts: Scripts,
     pub(crate) jwks: JwksMode,
     pub(crate) counts: Counts,
     pub(crate) truth: Truth,
-    pub(crate) meter: SlotMeter,
     /// Requests that are over, in the order of their ends.
     pub(crate) ended: Vec<usize>,
     /// Webhooks that wait for another one to go first.
@@ -45,8 +45,6 @@ pub(crate) struct World {
     /// POSTs that were authorised so far.
     pub(crate) posts: u64,
     by_id: HashMap<Arc<str>, usize>,
-    queue: VecDeque<(u64, usize)>,
-    low_queue: VecDeque<(u64, usize)>,
     tickets: u64,
     retention: Retention,
 }
@@ -67,21 +65,19 @@ impl Retention {
 }
 
 impl World {
-    pub(crate) fn new(slots: u32, faults: Faults, retention: Retention, truth: Truth) -> Self {
+    pub(crate) fn new(accounts: Vec<Account>, faults: Faults, retention: Retention, truth: Truth) -> Self {
         Self {
+            accounts,
             requests: Vec::new(),
             faults,
             scripts: Scripts::default(),
             jwks: JwksMode::Up,
             counts: Counts::default(),
             truth,
-            meter: SlotMeter::new(slots),
             ended: Vec::new(),
             parked: Vec::new(),
             posts: 0,
             by_id: HashMap::new(),
-            queue: VecDeque::new(),
-            low_queue: VecDeque::new(),
             tickets: 0,
             retention,
         }
@@ -102,23 +98,25 @@ impl World {
         index
     }
 
-    /// Gives free slots to the longest waiting requests and returns those.
+    /// Gives each account's free slots to its longest waiting requests and returns those.
     pub(crate) fn pump(&mut self, now: Moment) -> Vec<usize> {
         let mut started = Vec::new();
-        while self.meter.has_free() {
-            let Some((_, index)) = self.queue.pop_front().or_else(|| self.low_queue.pop_front()) else {
-                break;
-            };
-            let slot = self.meter.take(now.up);
-            let request = &mut self.requests[index];
-            request.state = RequestState::InProgress;
-            request.slot = Some(slot);
-            request.starts += 1;
-            (request.started_at, request.started) = (Some(now.wall), Some(now.up));
-            self.truth.write(now.wall, Some(&request.id), TruthEvent::Started { slot });
-            started.push(index);
+        for account in &mut self.accounts {
+            while account.meter.has_free() {
+                let Some((_, index)) = account.queue.pop_front().or_else(|| account.low_queue.pop_front()) else {
+                    break;
+                };
+                let slot = account.meter.take(now.up);
+                let request = &mut self.requests[index];
+                request.state = RequestState::InProgress;
+                request.slot = Some(slot);
+                request.starts += 1;
+                (request.started_at, request.started) = (Some(now.wall), Some(now.up));
+                self.truth.write(now.wall, Some(&request.id), TruthEvent::Started { slot });
+                started.push(index);
+            }
+            account.meter.set_queued(account.queued(), now.up);
         }
-        self.meter.set_queued(self.queued(), now.up);
         started
     }
 
@@ -159,53 +157,51 @@ impl World {
         self.enqueue(index, now);
     }
 
-    /// How many requests are ahead of a waiting one.
+    /// How many requests of its account are ahead of a waiting one.
     pub(crate) fn position(&self, index: usize) -> usize {
-        let ticket = self.requests[index].ticket;
-        let ahead = |queue: &VecDeque<(u64, usize)>| queue.partition_point(|waiting| waiting.0 < ticket);
-        if self.requests[index].low_priority { self.queue.len() + ahead(&self.low_queue) } else { ahead(&self.queue) }
+        let request = &self.requests[index];
+        let account = &self.accounts[request.account];
+        let ahead = |queue: &VecDeque<(u64, usize)>| queue.partition_point(|waiting| waiting.0 < request.ticket);
+        if request.low_priority { account.queue.len() + ahead(&account.low_queue) } else { ahead(&account.queue) }
     }
 
     /// How many requests wait for one endpoint.
     pub(crate) fn queued_at(&self, endpoint: &str) -> usize {
-        let waiting = self.queue.iter().chain(&self.low_queue);
+        let waiting = self.accounts.iter().flat_map(|account| account.queue.iter().chain(&account.low_queue));
         waiting.filter(|(_, index)| self.requests[*index].endpoint == endpoint).count()
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let in_progress = usize::try_from(self.meter.busy()).unwrap_or(usize::MAX);
-        Counts { in_queue: self.queued(), in_progress, ..self.counts }
+        let busy: u32 = self.accounts.iter().map(|account| account.meter.busy()).sum();
+        let in_queue = self.accounts.iter().map(Account::queued).sum();
+        Counts { in_queue, in_progress: usize::try_from(busy).unwrap_or(usize::MAX), ..self.counts }
     }
 
     pub(crate) fn view(&self) -> View {
         View { counts: self.counts(), requests: self.requests.iter().map(RequestView::from).collect() }
     }
 
-    fn queued(&self) -> usize {
-        self.queue.len() + self.low_queue.len()
-    }
-
     fn enqueue(&mut self, index: usize, now: Moment) {
         self.tickets += 1;
         let request = &mut self.requests[index];
         request.ticket = self.tickets;
-        let queue = if request.low_priority { &mut self.low_queue } else { &mut self.queue };
-        queue.push_back((self.tickets, index));
-        self.meter.set_queued(self.queued(), now.up);
+        let account = &mut self.accounts[request.account];
+        account.line(request.low_priority).push_back((self.tickets, index));
+        account.meter.set_queued(account.queued(), now.up);
     }
 
     /// Takes a request out of the queue or of its slot. Its slot number stays on record.
     fn leave(&mut self, index: usize, now: Moment) {
         let request = &self.requests[index];
+        let account = &mut self.accounts[request.account];
         match (request.state, request.slot) {
-            (RequestState::InProgress, Some(slot)) => self.meter.give(slot, now.up),
+            (RequestState::InProgress, Some(slot)) => account.meter.give(slot, now.up),
             (RequestState::InQueue, _) => {
-                let ticket = request.ticket;
-                let queue = if request.low_priority { &mut self.low_queue } else { &mut self.queue };
-                if let Ok(place) = queue.binary_search_by_key(&ticket, |waiting| waiting.0) {
+                let queue = account.line(request.low_priority);
+                if let Ok(place) = queue.binary_search_by_key(&request.ticket, |waiting| waiting.0) {
                     queue.remove(place);
                 }
-                self.meter.set_queued(self.queued(), now.up);
+                account.meter.set_queued(account.queued(), now.up);
             }
             _ => {}
         }

@@ -110,6 +110,35 @@ impl Server {
         command.output().await.context("the command cannot be run")
     }
 
+    /// Runs a command of the database with this server's own environment and `input` on its standard input.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn database_command_with(&self, args: &[&str], input: &str) -> Result<std::process::Output> {
+        let mut command = Command::new(binary()?);
+        command.args(args).env_clear().envs(&self.settings).current_dir(std::env::temp_dir()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("the command cannot be started")?;
+        let mut stdin = child.stdin.take().context("the command has no standard input")?;
+        // A command that reads nothing may be gone already.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, input.as_bytes()).await;
+        drop(stdin);
+        child.wait_with_output().await.context("the command cannot be run")
+    }
+
+    /// Runs a command of people on the database of this server, and returns what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn database_command(&self, args: &[&str]) -> Result<std::process::Output> {
+        let mut command = Command::new(binary()?);
+        command.args(args).env_clear().current_dir(std::env::temp_dir()).stdin(Stdio::null()).kill_on_drop(true);
+        if let Some(url) = self.settings.get("DATABASE_URL") {
+            command.env("DATABASE_URL", url);
+        }
+        command.output().await.context("the command cannot be run")
+    }
+
     /// Kills the process where it stands.
     ///
     /// # Errors

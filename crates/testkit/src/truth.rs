@@ -48,6 +48,8 @@ struct Attempts {
     job_of: HashMap<Uuid, Uuid>,
     /// Attempts beside which another was allowed, by job.
     risks: HashMap<Uuid, usize>,
+    /// Attempts that their callers post, and fal's name for each where it is known.
+    callers: HashMap<Uuid, Option<String>>,
 }
 
 impl Attempts {
@@ -69,7 +71,29 @@ impl Attempts {
         .await
         .context("risks")?;
         let risks = risks.into_iter().map(|(job, count)| (job, usize::try_from(count).unwrap_or(usize::MAX)));
-        Ok(Self { job_of: rows.into_iter().collect(), risks: risks.collect() })
+        let callers: Vec<(Uuid, Option<String>)> =
+            // The copy that a refetch makes has no money and no binding of its own.
+            sqlx::query_as(
+                "select id, request_id from falconer.attempts
+                 where posted_by = 'caller' and result_from is distinct from 'refetch'",
+            )
+            .fetch_all(db)
+            .await
+            .context("attempts of callers")?;
+        Ok(Self { job_of: rows.into_iter().collect(), risks: risks.collect(), callers: callers.into_iter().collect() })
+    }
+
+    /// The attempt that a request is a try of: by its token, and of one that its caller posted by what it is bound to, since
+    /// a caller may use a callback URL twice, or none.
+    fn of(&self, request: &RequestView) -> Result<Option<Uuid>> {
+        let named = attempt_of(request)?.filter(|attempt| !self.callers.contains_key(attempt));
+        Ok(named.or_else(|| self.adopting(request)))
+    }
+
+    /// The attempt that its caller posted and that is bound to the request.
+    fn adopting(&self, request: &RequestView) -> Option<Uuid> {
+        let mut bound = self.callers.iter().filter(|(_, id)| id.as_deref() == Some(request.request_id.as_str()));
+        bound.next().map(|(attempt, _)| *attempt)
     }
 }
 
@@ -135,14 +159,21 @@ fn stray_posts(requests: &[RequestView], attempts: &Attempts, orphan_charges: &H
     let mut stray = Vec::new();
     for request in requests.iter().filter(|request| request.webhook_url.is_some()) {
         match attempt_of(request)? {
+            Some(attempt) if attempts.callers.contains_key(&attempt) => stray.extend(posted_by_us(request, attempt)),
             Some(attempt) if attempts.job_of.contains_key(&attempt) => *posts.entry(attempt).or_default() += 1,
-            _ if orphan_charges.contains(&request.request_id) => {}
+            _ if orphan_charges.contains(&request.request_id) || attempts.adopting(request).is_some() => {}
             _ => stray.push(format!("request {} belongs to no attempt", request.request_id)),
         }
     }
     let twice = posts.into_iter().filter(|(_, count)| *count > 1);
     stray.extend(twice.map(|(attempt, count)| format!("attempt {attempt} was posted {count} times")));
     Ok(stray)
+}
+
+/// What is to be sent by its caller is never sent by us. Falconer's key is like no caller's.
+fn posted_by_us(request: &RequestView, attempt: Uuid) -> Option<String> {
+    let ours = crate::world::FAL_KEY.split_once(':').is_some_and(|(id, _)| id == request.key_id);
+    ours.then(|| format!("attempt {attempt} is its caller's to post, and was posted with our key"))
 }
 
 /// Attempts that are said never to have reached fal, and did.
@@ -167,7 +198,7 @@ async fn taken_after_all(db: &PgPool, requests: &[RequestView]) -> Result<Vec<St
 fn double_spend(requests: &[RequestView], attempts: &Attempts) -> Result<Vec<String>> {
     let mut paid: BTreeMap<Uuid, usize> = BTreeMap::new();
     for request in requests.iter().filter(|request| request.outcome == Some(OutcomeKind::Ok)) {
-        if let Some(job) = attempt_of(request)?.and_then(|attempt| attempts.job_of.get(&attempt)) {
+        if let Some(job) = attempts.of(request)?.and_then(|attempt| attempts.job_of.get(&attempt)) {
             *paid.entry(*job).or_default() += 1;
         }
     }

@@ -49,7 +49,7 @@ pub(super) struct PromptScript {
 pub(super) async fn state(State(core): State<Arc<Core>>) -> Response {
     let now = core.now();
     let mut world = core.world();
-    let occupancy = world.meter.read(now.up);
+    let occupancy = world.accounts[0].meter.read(now.up);
     let body = json!({
         "url": core.url,
         "seed": core.config.seed,
@@ -102,7 +102,7 @@ pub(super) async fn jwks(State(core): State<Arc<Core>>, Json(jwks): Json<Jwks>) 
 
 /// Changes the account's limit.
 pub(super) async fn set_slots(State(core): State<Arc<Core>>, Json(slots): Json<Slots>) -> Response {
-    done(core.set_slots(slots.slots))
+    done(core.set_slots(0, slots.slots))
 }
 
 /// Lets all held requests go.

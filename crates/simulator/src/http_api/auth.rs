@@ -4,16 +4,13 @@ use axum::response::Response;
 use http::{HeaderMap, header};
 
 use super::answer;
+use crate::account::{self, Caller};
 use crate::core::Core;
 
-/// Whether the headers carry a key that the settings accept.
-pub(super) fn is_authorised(core: &Core, headers: &HeaderMap) -> bool {
+/// Whose key the headers carry; nothing where nobody's.
+pub(super) fn caller(core: &Core, headers: &HeaderMap) -> Option<Caller> {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let Some(key) = value.strip_prefix("Key ") else {
-        return false;
-    };
-    let well_formed = key.split_once(':').is_some_and(|(id, secret)| !id.is_empty() && !secret.is_empty());
-    if core.config.keys.is_empty() { well_formed } else { core.config.keys.iter().any(|known| known == key) }
+    account::of_key(&core.world().accounts, value.strip_prefix("Key ")?)
 }
 
 /// The queue API's answer to a bad key.

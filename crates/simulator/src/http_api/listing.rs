@@ -67,9 +67,10 @@ struct Window {
 
 /// `GET /v1/models/requests/by-endpoint`: requests that have ended, with their inputs when asked to expand them.
 pub(super) async fn requests(State(core): State<Arc<Core>>, headers: HeaderMap, Query(ask): Query<Ask>) -> Response {
-    if let Some(refusal) = closed(&core, &headers, core.config.history) {
-        return refusal;
-    }
+    let account = match open(&core, &headers, core.config.history) {
+        Ok(account) => account,
+        Err(refusal) => return *refusal,
+    };
     let Some(endpoint) = &ask.endpoint_id else {
         return answer::platform_error(400, "validation_error", "endpoint_id is required");
     };
@@ -79,7 +80,7 @@ pub(super) async fn requests(State(core): State<Arc<Core>>, headers: HeaderMap, 
     };
     core.world().counts.history_pages += 1;
     let payloads = ask.expand.as_deref().is_some_and(|expand| expand.split(',').any(|part| part == "payloads"));
-    list(&core, &window, |request| {
+    list(&core, account, &window, |request| {
         let named = endpoint.split(',').any(|id| id == request.endpoint);
         let wanted = ask.request_id.as_deref().is_none_or(|id| id == &*request.id)
             && ask.status.as_deref().is_none_or(|status| status == status_word(request));
@@ -93,29 +94,30 @@ pub(super) async fn billing_events(
     headers: HeaderMap,
     Query(ask): Query<Ask>,
 ) -> Response {
-    if let Some(refusal) = closed(&core, &headers, core.config.billing) {
-        return refusal;
-    }
+    let account = match open(&core, &headers, core.config.billing) {
+        Ok(account) => account,
+        Err(refusal) => return *refusal,
+    };
     let window = match window(&core, &ask, core.config.billing_lag, 10_000) {
         Ok(window) => window,
         Err(refusal) => return *refusal,
     };
-    list(&core, &window, |request| {
+    list(&core, account, &window, |request| {
         let wanted = ask.endpoint_id.as_deref().is_none_or(|id| id == request.endpoint)
             && ask.request_id.as_deref().is_none_or(|id| id == &*request.id);
         if wanted { to_raw_value(&billing_item(request)?).ok() } else { None }
     })
 }
 
-fn closed(core: &Core, headers: &HeaderMap, mode: HistoryMode) -> Option<Response> {
-    if !auth::is_authorised(core, headers) {
-        return Some(refusal());
-    }
+/// Whose list is asked for, where there is one.
+fn open(core: &Core, headers: &HeaderMap, mode: HistoryMode) -> Result<usize, Box<Response>> {
+    let caller = auth::caller(core, headers).ok_or_else(|| Box::new(refusal()))?;
+    let refused = |status, kind, text| Err(Box::new(answer::platform_error(status, kind, text)));
     match mode {
-        HistoryMode::On => None,
-        HistoryMode::Off => Some(answer::platform_error(404, "not_found", "No such operation")),
-        HistoryMode::Refused => Some(answer::platform_error(403, "authorization_error", "The key lacks the scope")),
-        HistoryMode::Down => Some(answer::platform_error(503, "service_unavailable", "Try again later")),
+        HistoryMode::On => Ok(caller.account),
+        HistoryMode::Off => refused(404, "not_found", "No such operation"),
+        HistoryMode::Refused => refused(403, "authorization_error", "The key lacks the scope"),
+        HistoryMode::Down => refused(503, "service_unavailable", "Try again later"),
     }
 }
 
@@ -137,13 +139,16 @@ fn window(core: &Core, ask: &Ask, lag: std::time::Duration, most: usize) -> Resu
 }
 
 /// Walks back through the ends. The cursor is the number of an end, so new ones do not shift the pages.
-fn list(core: &Core, window: &Window, item: impl Fn(&Request) -> Option<Box<RawValue>>) -> Response {
+fn list(core: &Core, account: usize, window: &Window, item: impl Fn(&Request) -> Option<Box<RawValue>>) -> Response {
     let world = core.world();
     let mut items = Vec::new();
     let mut last = 0;
     let mut more = false;
     for (number, index) in world.ended.iter().enumerate().take(window.below).rev() {
         let request = &world.requests[*index];
+        if request.account != account {
+            continue;
+        }
         let ended = request.completed_at.unwrap_or(request.posted_at);
         if ended < window.start || ended > window.end {
             continue;

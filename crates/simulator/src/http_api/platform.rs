@@ -40,7 +40,7 @@ pub(super) async fn meta() -> Response {
 
 /// `GET /v1/models/pricing?endpoint_id=a,b&endpoint_id=c`.
 pub(super) async fn pricing(State(core): State<Arc<Core>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    if !auth::is_authorised(&core, &headers) {
+    if auth::caller(&core, &headers).is_none() {
         return refusal();
     }
     let query = query.unwrap_or_default();

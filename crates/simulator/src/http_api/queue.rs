@@ -10,6 +10,7 @@ use axum::response::Response;
 use http::{HeaderMap, Method, header};
 
 use super::{Connection, answer, auth, result, status, stream, submit, sync};
+use crate::account::Caller;
 use crate::core::Core;
 use crate::faults::Fault;
 
@@ -55,26 +56,26 @@ pub(super) async fn dispatch(
     if target == Target::Nothing {
         return answer::detail(404, "Not Found");
     }
-    if !auth::is_authorised(&core, &parts.headers) {
+    let Some(caller) = auth::caller(&core, &parts.headers) else {
         return auth::refusal();
-    }
+    };
     match (target, parts.method) {
         (Target::Submit { endpoint }, Method::POST) => {
             let Some(body) = read(body).await else {
                 return answer::detail(413, "Request body is too large");
             };
-            let ask = submit::Ask { endpoint, base, query, headers: parts.headers, body };
+            let ask = submit::Ask { caller, endpoint, base, query, headers: parts.headers, body };
             submit::submit(&core, &connection, ask).await
         }
         (Target::Run { endpoint }, Method::POST) => {
             let Some(body) = read(body).await else {
                 return answer::detail(413, "Request body is too large");
             };
-            sync::run(&core, endpoint, &parts.headers, body).await
+            sync::run(&core, caller, endpoint, &parts.headers, body).await
         }
         (Target::Of { app, request_id, what }, method) => {
             let logs = matches!(query.get("logs").map(String::as_str), Some("1" | "true"));
-            of_request(core, (app, request_id, what), &method, base, logs)
+            of_request(core, &caller, (app, request_id, what), &method, base, logs)
         }
         _ => answer::detail(405, "Method Not Allowed"),
     }
@@ -82,6 +83,7 @@ pub(super) async fn dispatch(
 
 fn of_request(
     core: Arc<Core>,
+    caller: &Caller,
     (app, request_id, what): (&str, &str, What),
     method: &Method,
     base: String,
@@ -90,7 +92,7 @@ fn of_request(
     if *method != if what == What::Cancel { Method::PUT } else { Method::GET } {
         return answer::detail(405, "Method Not Allowed");
     }
-    let Some(index) = find(&core, app, request_id) else {
+    let Some(index) = find(&core, caller, app, request_id) else {
         return answer::about(unknown(), request_id);
     };
     let look = Look { core, index, base, logs };
@@ -106,11 +108,15 @@ fn of_request(
     answer::about(response, request_id)
 }
 
-/// A request of this id under this app or endpoint id.
-fn find(core: &Core, app: &str, request_id: &str) -> Option<usize> {
+/// A request of this id under this app or endpoint id. Another account's is as if it were not there.
+fn find(core: &Core, caller: &Caller, app: &str, request_id: &str) -> Option<usize> {
     let world = core.world();
     let index = world.index_of(request_id).ok()?;
-    let endpoint = &world.requests[index].endpoint;
+    let request = &world.requests[index];
+    let endpoint = &request.endpoint;
+    if request.account != caller.account {
+        return None;
+    }
     (endpoint == app || crate::catalogue::app_of(endpoint) == app).then_some(index)
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 
 use super::{Connection, FromIngress, answer};
+use crate::account::Caller;
 use crate::admit::{Draw, Order};
 use crate::catalogue::{self, Model};
 use crate::config::ValidationMode;
@@ -19,6 +20,7 @@ use crate::output::{self, Input};
 
 /// A submit as it came.
 pub(super) struct Ask<'a> {
+    pub(super) caller: Caller,
     pub(super) endpoint: &'a str,
     /// Where the answer's URLs lead.
     pub(super) base: String,
@@ -29,7 +31,7 @@ pub(super) struct Ask<'a> {
 
 /// Answers a submit.
 pub(super) async fn submit(core: &Arc<Core>, connection: &Connection, ask: Ask<'_>) -> Response {
-    let (order, prompt) = match understand(core, ask.endpoint, &ask.headers, &ask.query, ask.body) {
+    let (order, prompt) = match understand(core, ask.caller, ask.endpoint, &ask.headers, &ask.query, ask.body) {
         Ok(understood) => understood,
         Err(refusal) => return *refusal,
     };
@@ -99,6 +101,7 @@ impl Cause {
 /// Turns a call into an order, or says what is wrong with it. Also gives the prompt, by which scripts are found.
 pub(super) fn understand(
     core: &Core,
+    caller: Caller,
     endpoint: &str,
     headers: &HeaderMap,
     query: &HashMap<String, String>,
@@ -119,7 +122,8 @@ pub(super) fn understand(
     let start_within = start_within(headers).map_err(|response| refuse(*response))?;
     let low_priority = headers.get("x-fal-queue-priority").is_some_and(|priority| priority == "low");
     let webhook = query.get("fal_webhook").cloned();
-    let order = Order { endpoint: endpoint.to_owned(), model, webhook, input: body, low_priority, start_within };
+    let order =
+        Order { caller, endpoint: endpoint.to_owned(), model, webhook, input: body, low_priority, start_within };
     Ok((order, prompt))
 }
 

@@ -11,15 +11,23 @@ use http::{HeaderMap, HeaderName};
 use serde_json::json;
 
 use super::{answer, result, submit};
+use crate::account::Caller;
 use crate::core::Core;
 
 /// Runs a model on the caller's connection.
-pub(super) async fn run(core: &Arc<Core>, endpoint: &str, headers: &HeaderMap, body: Bytes) -> Response {
-    let (order, prompt) = match submit::understand(core, endpoint, headers, &HashMap::new(), body) {
+pub(super) async fn run(
+    core: &Arc<Core>,
+    caller: Caller,
+    endpoint: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response {
+    let account = caller.account;
+    let (order, prompt) = match submit::understand(core, caller, endpoint, headers, &HashMap::new(), body) {
         Ok(understood) => understood,
         Err(refusal) => return *refusal,
     };
-    if !core.world().meter.has_free() {
+    if !core.world().accounts[account].meter.has_free() {
         core.refuse(429);
         let body =
             json!({ "detail": [{ "msg": "Too many concurrent requests", "type": "concurrent_requests_limit" }] });

@@ -20,7 +20,7 @@ pub(super) const LINEAGE: &[(&str, &str, &str)] = &[
     (
         "I24",
         "an event has its job's project",
-        "select e.job_id, e.type, e.project_id from falconer.events e left join falconer.jobs j on j.id = e.job_id
+        "select e.job_id, e.type, e.project_id from falconer.job_events e left join falconer.jobs j on j.id = e.job_id
          where j.project_id is distinct from e.project_id",
     ),
     (

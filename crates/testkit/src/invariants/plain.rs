@@ -62,6 +62,27 @@ pub(super) const PLAIN: &[(&str, &str, bool, &str)] = &[
          where j.state <> t.job_to or j.version <> t.job_version",
     ),
     (
+        "I04",
+        "what Falconer sends begins with a claim, and what somebody else sends with its being minted or adopted",
+        false,
+        "select t.job_id, j.origin, a.posted_by, t.event, t.attempt_to, t.job_from
+         from falconer.transitions t
+         join falconer.jobs j on j.id = t.job_id
+         join falconer.attempts a on a.job_id = t.job_id and a.number = t.attempt_number
+         where t.attempt_number > 0 and t.attempt_from is null and t.event <> 'refetched'
+           and (j.origin, a.posted_by, t.event, t.attempt_to, coalesce(t.job_from, '')) not in (
+               ('submitted', 'falconer', 'claimed', 'submitting', 'queued'),
+               ('minted', 'caller', 'minted', 'unknown', ''), ('adopted', 'caller', 'adopted', 'submitted', ''))",
+    ),
+    (
+        "I08",
+        "what somebody else sends has one attempt and no input, and is never ready to be sent",
+        false,
+        "select id, origin, state, attempts_opened from falconer.jobs
+         where origin <> 'submitted' and (attempts_opened <> 1 or attempts_max <> 1 or length(input) > 0
+             or state in ('scheduled', 'held', 'queued'))",
+    ),
+    (
         "I05",
         "nothing is open without deadlines and a next look",
         false,
@@ -121,7 +142,7 @@ pub(super) const PLAIN: &[(&str, &str, bool, &str)] = &[
         "one event for each ended job, from the transaction that ended it",
         false,
         "select j.id, j.state, e.type from falconer.jobs j
-         full join falconer.events e on e.job_id = j.id and e.type = 'job.' || j.state
+         full join falconer.job_events e on e.job_id = j.id and e.type = 'job.' || j.state
          left join falconer.transitions t on t.job_id = j.id and t.job_to = j.state
              and t.job_to in ('succeeded', 'failed', 'canceled')
          where (j.finished_at is not null or e.job_id is not null)
@@ -148,7 +169,7 @@ pub(super) const PLAIN: &[(&str, &str, bool, &str)] = &[
         false,
         "select job_id, 'transition' as what from falconer.transitions
          where xmin::text::bigint <> xact::text::bigint % 4294967296
-         union all select job_id, 'event' from falconer.events
+         union all select job_id, 'event' from falconer.job_events
          where xmin::text::bigint <> xact::text::bigint % 4294967296
          union all select l.job_id, 'charge' from falconer.ledger l
          join falconer.attempts a on a.job_id = l.job_id and a.id = l.attempt_id
@@ -190,7 +211,16 @@ pub(super) const PLAIN: &[(&str, &str, bool, &str)] = &[
         "no look is put off for more than ten minutes",
         false,
         "select id, state, next_look_at from falconer.attempts
-         where state in ('unknown', 'submitted') and next_look_at > falconer.now() + interval '10 minutes'",
+         where (state = 'unknown' and posted_by = 'falconer' or state = 'submitted')
+           and next_look_at > falconer.now() + interval '10 minutes'",
+    ),
+    (
+        "I26",
+        "a callback URL is looked after when it expires at the latest, and from then on as every attempt is",
+        false,
+        "select id, abandon_at, next_look_at from falconer.attempts
+         where state = 'unknown' and posted_by = 'caller'
+           and next_look_at > greatest(abandon_at + interval '1 millisecond', falconer.now() + interval '10 minutes')",
     ),
     (
         "I30",
@@ -199,7 +229,7 @@ pub(super) const PLAIN: &[(&str, &str, bool, &str)] = &[
         "select a.id, j.state from falconer.attempts a join falconer.jobs j on j.id = a.job_id
          where a.superseded_ok_at is not null and not exists (select from falconer.ledger l
              where l.attempt_id = a.id and l.job_id = a.job_id and l.kind in ('charge', 'superseded_charge'))
-            or j.state = 'canceled' and exists (select from falconer.events e
+            or j.state = 'canceled' and exists (select from falconer.job_events e
              where e.job_id = j.id and e.type = 'job.succeeded')",
     ),
     (

@@ -19,7 +19,10 @@ use uuid::Uuid;
 /// When the database cannot be asked.
 pub async fn sent_past_lease(db: &PgPool, sim: &Simulator) -> Result<Vec<Broken>> {
     let leases: Vec<(Uuid, DateTime<Utc>)> =
-        sqlx::query_as("select id, lease_until from falconer.attempts").fetch_all(db).await.context("leases")?;
+        sqlx::query_as("select id, lease_until from falconer.attempts where posted_by = 'falconer'")
+            .fetch_all(db)
+            .await
+            .context("leases")?;
     let leases: HashMap<Uuid, DateTime<Utc>> = leases.into_iter().collect();
     let mut late = Vec::new();
     for request in sim.requests() {

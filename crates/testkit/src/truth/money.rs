@@ -1,6 +1,6 @@
 //! What fal bills beside what the ledger holds.
 
-use super::{Attempts, attempt_of};
+use super::Attempts;
 use anyhow::{Context as _, Result};
 use rust_decimal::Decimal;
 use simulator::{Fault, OutcomeKind, RequestView};
@@ -31,7 +31,7 @@ pub(super) async fn differences(
     let (mut unpaid, mut unbilled) = (Vec::new(), Vec::new());
     for request in requests {
         let ambiguous = forged.contains(&request.request_id) || request.faults.contains(&Fault::CallbackConflicting);
-        let Some(attempt) = attempt_of(request)?.filter(|id| attempts.job_of.contains_key(id) && !ambiguous) else {
+        let Some(attempt) = attempts.of(request)?.filter(|id| attempts.job_of.contains_key(id) && !ambiguous) else {
             continue;
         };
         let lines = lines_of.get(&attempt).map_or(&[][..], Vec::as_slice);

@@ -16,6 +16,7 @@ use std::{
 };
 use store::{
     PoolSizes, Store,
+    audit::By,
     keys::{KeySecret, NewKey, Scopes},
     projects,
 };
@@ -191,8 +192,8 @@ pub(super) async fn make_key_of(database: &Database, project: &str, scopes: Scop
         if project == "default" { ProjectId::DEFAULT } else { projects::find_or_insert(&store, project).await? };
     #[expect(clippy::disallowed_methods, reason = "a key must not repeat, and nothing in a story depends on it")]
     let secret = KeySecret::of_random(&rand::rng().random());
-    let key = NewKey { project, name: "story".to_owned(), scopes, expires_at: None };
-    store::keys::create(&store, &key, &secret).await?;
+    let key = NewKey::new(project, "story", scopes);
+    store::keys::create(&store, &key, &secret, &By::command_line("a story")).await?;
     store.close().await;
     Ok(secret.expose().to_owned())
 }

@@ -62,7 +62,10 @@ impl World {
         body: Bytes,
     ) -> Result<Answer, reqwest::Error> {
         let url = format!("{}{path}", self.servers[server].api());
-        let mut request = self.client.request(method, url).header("content-type", "application/json").body(body);
+        let mut request = self.client.request(method, url).body(body);
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            request = request.header("content-type", "application/json");
+        }
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
             request = request.bearer_auth(&self.api_key);
         }

@@ -112,7 +112,12 @@ impl World {
         };
         let prompts = requests.iter().filter_map(|request| prompt(&request.input));
         let known = [CALLBACK_SECRET, FAL_KEY, self.api_key.as_str()].map(str::to_owned);
-        (known.into_iter().chain(tokens.take(CANARIES_OF_EACH)).collect(), prompts.take(CANARIES_OF_EACH).collect())
+        // Neither a key of another account nor the secret half of one.
+        let keys = self.sim.config().accounts.iter().flat_map(|account| &account.keys);
+        let keys =
+            keys.flat_map(|key| [key.clone(), key.split_once(':').map_or(key.as_str(), |(_, half)| half).to_owned()]);
+        let tokens = tokens.take(CANARIES_OF_EACH);
+        (known.into_iter().chain(keys).chain(tokens).collect(), prompts.take(CANARIES_OF_EACH).collect())
     }
 }
 

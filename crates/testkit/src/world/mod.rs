@@ -70,6 +70,11 @@ impl World {
         &self.db
     }
 
+    /// Where the database is, for programs that share it.
+    pub fn database_url(&self) -> &str {
+        self.database.url().as_str()
+    }
+
     /// The key that its own calls carry.
     pub fn api_key(&self) -> &str {
         &self.api_key
