@@ -1,22 +1,28 @@
 //! Who calls: the key in `Authorization: Bearer flc_…`, and what it allows.
 
 use crate::{ApiState, Problem, ProblemKind};
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use domain::{KeyId, ProjectId};
 use http::{header::AUTHORIZATION, request::Parts};
 use std::{
     collections::HashMap,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use store::{
+    audit::{Actor, By},
     callbacks::Reader,
-    keys::{self, Authenticated, KeySecret, Scope, Scopes},
+    keys::{self, Authenticated, KeySecret, KeyView, Payloads, Scope, Scopes},
 };
 use tokio::time::Instant;
 
 /// How long a key is believed without a look. A revoked key is cut off everywhere within five seconds.
 const BELIEVED_FOR: Duration = Duration::from_secs(4);
+
+/// How often a request that takes long asks whether its key still counts. With the time that a key is believed, this must be
+/// less than the five seconds.
+const RECHECKED_EVERY: Duration = Duration::from_millis(500);
 
 /// Keys that are remembered at once.
 const REMEMBERED_MAX: usize = 10_000;
@@ -26,7 +32,10 @@ const REMEMBERED_MAX: usize = 10_000;
 pub struct Caller {
     pub key: KeyId,
     pub project: ProjectId,
+    pub payloads: Payloads,
     scopes: Scopes,
+    sha256: [u8; 32],
+    peer: Option<IpAddr>,
 }
 
 /// The keys that were checked a moment ago. Cheap to clone; all clones share them.
@@ -44,6 +53,55 @@ impl Caller {
         if self.scopes.allow(scope) { Ok(()) } else { Err(ProblemKind::InsufficientScope.into()) }
     }
 
+    /// Refuses a caller whose key may not see what was handed in and what fal made of it.
+    pub fn must_see_payloads(&self) -> Result<(), Problem> {
+        if self.payloads.are_hidden() { Err(ProblemKind::PayloadsHidden.into()) } else { Ok(()) }
+    }
+
+    /// Takes out of a problem what fal said, which may quote an input, where the caller may not see payloads.
+    pub fn without_words(&self, problem: Problem) -> Problem {
+        if self.payloads.are_hidden() { problem.kind.into() } else { problem }
+    }
+
+    pub fn is_admin(&self) -> bool {
+        self.scopes.is_admin()
+    }
+
+    /// Whether another key may do nothing that this one may not.
+    pub fn covers(&self, scopes: &Scopes, payloads: Payloads) -> bool {
+        self.scopes.cover(scopes) && (payloads.are_hidden() || !self.payloads.are_hidden())
+    }
+
+    /// As [`Caller::covers`], of a key that is there.
+    pub fn covers_key(&self, key: &KeyView) -> bool {
+        self.covers(&key.scopes(), Payloads::stored(&key.payloads))
+    }
+
+    /// The caller in the audit log.
+    pub fn by(&self) -> By {
+        By { actor: Actor::Key(self.key), peer: self.peer }
+    }
+
+    /// Refuses a caller whose key has ended, or allows less than when the request came in. For requests that take long: a
+    /// key is cut off within five seconds there too.
+    pub async fn recheck(&self, api: &ApiState) -> Result<(), Problem> {
+        let found = look_up(api, self.sha256).await?;
+        let same = found.scopes.cover(&self.scopes) && (!found.payloads.are_hidden() || self.payloads.are_hidden());
+        if same { Ok(()) } else { Err(ProblemKind::InsufficientScope.into()) }
+    }
+
+    /// Returns once the key has ended, or allows less. An outage of the database ends nobody.
+    pub async fn refused(&self, api: &ApiState) {
+        loop {
+            tokio::time::sleep(RECHECKED_EVERY).await;
+            if let Err(problem) = self.recheck(api).await
+                && matches!(problem.kind, ProblemKind::Unauthenticated | ProblemKind::InsufficientScope)
+            {
+                return;
+            }
+        }
+    }
+
     /// Whose callbacks the caller may see.
     pub fn reader(&self) -> Reader {
         if self.scopes.is_admin() { Reader::Operator } else { Reader::Project(self.project) }
@@ -57,15 +115,28 @@ impl FromRequestParts<ApiState> for Caller {
         let secret = bearer(parts).ok_or(ProblemKind::Unauthenticated)?;
         // The secret is hashed before anything is compared, so that no comparison tells of it.
         let sha256 = secret.sha256();
-        let found = if let Some(found) = api.keys.find(&sha256) {
-            found
-        } else {
-            let found = keys::authenticate(&api.store, &sha256).await?.ok_or(ProblemKind::Unauthenticated)?;
-            api.keys.remember(sha256, found.clone());
-            found
-        };
-        Ok(Self { key: found.key, project: found.project, scopes: found.scopes })
+        let found = look_up(api, sha256).await?;
+        api.rates.count(&found)?;
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        Ok(Self {
+            key: found.key,
+            project: found.project,
+            payloads: found.payloads,
+            scopes: found.scopes,
+            sha256,
+            peer,
+        })
     }
+}
+
+/// Finds whose key it is, or refuses it. Asks the database where nobody did a moment ago.
+async fn look_up(api: &ApiState, sha256: [u8; 32]) -> Result<Authenticated, Problem> {
+    if let Some(found) = api.keys.find(&sha256) {
+        return Ok(found);
+    }
+    let found = keys::authenticate(&api.store, &sha256).await?.ok_or(ProblemKind::Unauthenticated)?;
+    api.keys.remember(sha256, found.clone());
+    Ok(found)
 }
 
 impl KeyCache {

@@ -1,6 +1,9 @@
 //! Bodies: whole, bounded in size and time, and not yet parsed.
 
-use crate::{ApiState, Problem, ProblemKind};
+use crate::{
+    ApiState, Problem, ProblemKind,
+    jobs::batch::media::{Media, media},
+};
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
@@ -12,13 +15,17 @@ use std::{sync::LazyLock, time::Duration};
 /// The memory of all bodies that a process has in hand, beyond the first bytes of each: 512 MiB.
 static BODIES: LazyLock<Budget> = LazyLock::new(|| Budget::new(512 << 20));
 
-/// The bytes of a body of ordinary size.
+/// The bytes of a JSON body of ordinary size.
 pub(crate) struct RawBody(pub(crate) Bytes);
 
 impl FromRequest<ApiState> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &ApiState) -> Result<Self, Problem> {
+        const READS: &str = "The body is application/json.";
+        if media(request.headers(), READS)? != Media::Json {
+            return Err(Problem::from(ProblemKind::UnsupportedMediaType).detail(READS));
+        }
         let limits = api.limits;
         read(request.into_body(), limits.body_bytes_max, limits.body_timeout).await.map(Self)
     }

@@ -1,7 +1,8 @@
 //! The routes of callbacks: what fal sent, what became of it, and another try.
 
 use crate::{
-    ApiState, Problem, ProblemKind, auth::Caller, cursor, jobs::list::PageJson, path::CallbackPath, query::Query,
+    ApiState, Problem, ProblemKind, auth::Caller, cursor, jobs::list::PageJson, openapi::params, path::CallbackPath,
+    query::Query,
 };
 use axum::{
     Json,
@@ -15,29 +16,38 @@ use http::header;
 use receiver::reprocess::{ReprocessError, StoredCallback as Again};
 use serde::Serialize;
 use store::{
+    audit::{Action, Entry},
     callbacks::{self, CallbackFilter, CallbackView, StoredCallback},
-    keys::Scope,
+    jobs,
+    keys::{Payloads, Scope},
 };
+use utoipa::ToSchema;
 
 const DISPOSITIONS: [&str; 4] = ["applied", "duplicate", "kept", "rejected"];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Callback)]
 pub(crate) struct CallbackJson {
+    #[schema(value_type = Uuid)]
     id: CallbackId,
     received_at: DateTime<Utc>,
     disposition: String,
     cause: Option<String>,
+    #[schema(value_type = Option<Uuid>)]
     job_id: Option<JobId>,
+    #[schema(value_type = Option<Uuid>)]
     attempt_id: Option<AttemptId>,
     request_id: Option<String>,
     user_id: Option<String>,
     signed_at: Option<DateTime<Utc>>,
     body_bytes: i64,
+    /// Null for a key that may not see payloads: who guesses the bytes could tell by it.
     body_sha256: Option<String>,
     links: Links,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallbackLinks)]
 struct Links {
     #[serde(rename = "self")]
     own: String,
@@ -46,7 +56,8 @@ struct Links {
 }
 
 /// Which checks a stored callback passes today. Nothing where a check could not be made.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Debug, Serialize, ToSchema, PartialEq, Eq)]
+#[schema(as = CallbackChecks)]
 pub(crate) struct Checks {
     bytes_kept: bool,
     headers: Option<bool>,
@@ -57,8 +68,10 @@ pub(crate) struct Checks {
     request_id: Option<bool>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallbackVerified)]
 pub(crate) struct Verified {
+    #[schema(value_type = Uuid)]
     id: CallbackId,
     /// Whether every check was made and holds.
     genuine: bool,
@@ -66,6 +79,18 @@ pub(crate) struct Verified {
 }
 
 /// Lists callbacks, newest first: those of the project's own attempts, or all of them for an operator.
+#[utoipa::path(
+    get, path = "/v1/callbacks", operation_id = "list_callbacks", tag = "callbacks", security(("key" = ["read"])),
+    params(
+        params::Paging,
+        ("disposition" = Option<String>, Query, description = "`applied`, `duplicate`, `kept` or `rejected`."),
+        ("cause" = Option<String>, Query, description = "Why it was kept or rejected."),
+        ("attempt_id" = Option<Uuid>, Query, description = "Of this attempt."),
+        ("job_id" = Option<Uuid>, Query, description = "Of this job."),
+        ("request_id" = Option<String>, Query, description = "That speak of this request at fal."),
+    ),
+    responses((status = 200, description = "One page.", body = PageJson<CallbackJson>)),
+)]
 pub(crate) async fn list(
     State(api): State<ApiState>,
     caller: Caller,
@@ -88,34 +113,53 @@ pub(crate) async fn list(
     let after = paging.after.map(CallbackId);
     let page = callbacks::list(&api.store, caller.reader(), &filter, after, paging.limit).await?;
     Ok(Json(PageJson {
-        items: page.items.into_iter().map(CallbackJson::from).collect(),
+        items: page.items.into_iter().map(|view| CallbackJson::of(view, caller.payloads)).collect(),
         next_cursor: page.next.map(|id| cursor::write(id.0)),
     }))
 }
 
 /// Tells of one callback.
+#[utoipa::path(
+    get, path = "/v1/callbacks/{id}", operation_id = "get_callback", tag = "callbacks", security(("key" = ["read"])),
+    params(("id" = Uuid, Path, description = "The callback's id.")),
+    responses((status = 200, description = "The callback.", body = CallbackJson)),
+    extensions(("x-problems" = json!(["callback-not-found"]))),
+)]
 pub(crate) async fn get(
     State(api): State<ApiState>,
     caller: Caller,
     CallbackPath(id): CallbackPath,
 ) -> Result<Json<CallbackJson>, Problem> {
     caller.must(Scope::Read)?;
-    Ok(Json(find(&api, &caller, id).await?.view.into()))
+    Ok(Json(CallbackJson::of(find(&api, &caller, id).await?.view, caller.payloads)))
 }
 
 /// Gives the bytes as they came. They are a stranger's, so no browser is let guess what they are.
+#[utoipa::path(
+    get, path = "/v1/callbacks/{id}/raw", operation_id = "get_callback_bytes", tag = "callbacks", security(("key" = ["read"])),
+    params(("id" = Uuid, Path, description = "The callback's id.")),
+    responses((status = 200, description = "The bytes as they came.", body = Vec<u8>, content_type = "application/octet-stream")),
+    extensions(("x-problems" = json!(["payloads-hidden", "callback-not-found", "bytes-not-kept"]))),
+)]
 pub(crate) async fn raw(
     State(api): State<ApiState>,
     caller: Caller,
     CallbackPath(id): CallbackPath,
 ) -> Result<Response, Problem> {
     caller.must(Scope::Read)?;
+    caller.must_see_payloads()?;
     let body = find(&api, &caller, id).await?.body.ok_or(ProblemKind::BytesNotKept)?;
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Ok((headers, body).into_response())
 }
 
 /// Checks a stored callback with today's keys, and says which checks hold. Changes nothing.
+#[utoipa::path(
+    post, path = "/v1/callbacks/{id}/verify", operation_id = "verify_callback", tag = "callbacks", security(("key" = ["read"])),
+    params(("id" = Uuid, Path, description = "The callback's id.")),
+    responses((status = 200, description = "Which checks hold.", body = Verified)),
+    extensions(("x-problems" = json!(["callback-not-found"]))),
+)]
 pub(crate) async fn verify(
     State(api): State<ApiState>,
     caller: Caller,
@@ -146,6 +190,12 @@ pub(crate) async fn verify(
 }
 
 /// Processes a stored callback again: checked as every callback is, but for its age.
+#[utoipa::path(
+    post, path = "/v1/callbacks/{id}/reprocess", operation_id = "reprocess_callback", tag = "callbacks", security(("key" = ["operate"])),
+    params(("id" = Uuid, Path, description = "The callback's id.")),
+    responses((status = 200, description = "The callback as it is now.", body = CallbackJson)),
+    extensions(("x-problems" = json!(["callback-not-found", "bytes-not-kept", "callback-not-genuine"]))),
+)]
 pub(crate) async fn reprocess(
     State(api): State<ApiState>,
     caller: Caller,
@@ -158,8 +208,20 @@ pub(crate) async fn reprocess(
     }
     let again = again(&stored).ok_or_else(|| not_genuine("Its headers are not those that fal sends."))?;
     let disposition = api.receiver.reprocess(again).await.map_err(refusal)?;
+    note_reprocessed(&api, &caller, &stored.view).await?;
     tracing::info!(callback.id = %id, key.id = %caller.key, disposition = disposition.names().0, "callback {id} was processed again");
-    Ok(Json(find(&api, &caller, id).await?.view.into()))
+    Ok(Json(CallbackJson::of(find(&api, &caller, id).await?.view, caller.payloads)))
+}
+
+/// Says that a callback was processed again. It belongs to the project whose job it speaks of.
+async fn note_reprocessed(api: &ApiState, caller: &Caller, view: &CallbackView) -> Result<(), Problem> {
+    let job = match view.job {
+        Some(id) => jobs::get(&api.store, None, id).await?,
+        None => None,
+    };
+    let entry = Entry::done(Action::CallbackReprocessed, job.map(|job| job.project), view.id);
+    api.note(caller, entry).await;
+    Ok(())
 }
 
 impl Checks {
@@ -169,8 +231,8 @@ impl Checks {
     }
 }
 
-impl From<CallbackView> for CallbackJson {
-    fn from(view: CallbackView) -> Self {
+impl CallbackJson {
+    fn of(view: CallbackView, payloads: Payloads) -> Self {
         let own = format!("/v1/callbacks/{}", view.id);
         Self {
             id: view.id,
@@ -183,7 +245,7 @@ impl From<CallbackView> for CallbackJson {
             user_id: view.user_id,
             signed_at: view.signed_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
             body_bytes: view.body_bytes,
-            body_sha256: view.body_sha256.map(hex::encode),
+            body_sha256: view.body_sha256.map(hex::encode).filter(|_| !payloads.are_hidden()),
             links: Links { raw: format!("{own}/raw"), job: view.job.map(|id| format!("/v1/jobs/{id}")), own },
         }
     }

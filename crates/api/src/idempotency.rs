@@ -25,6 +25,15 @@ pub fn read(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idem
     Ok(Some(Idempotency { key: key.to_owned(), fingerprint: fingerprint(route, body), reset_failed }))
 }
 
+/// As [`read()`], for routes that make no job, and so none that could have failed.
+pub fn read_once(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
+    let found = read(headers, route, body)?;
+    if found.as_ref().is_some_and(|found| found.reset_failed) {
+        return Err(Problem::field(RESET, "is for routes that make jobs"));
+    }
+    Ok(found)
+}
+
 /// The key of one item of a batch.
 pub(crate) fn of_item(whole: &Idempotency, index: usize, route: &str, item: &[u8]) -> Result<Idempotency, Problem> {
     let key = format!("{}/{index}", whole.key);

@@ -2,8 +2,15 @@
 //! a project sees those that turned out to be its own, and an operator all of them.
 
 use crate::{
-    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, cursor, jobs::list::PageJson, members::Members,
-    path::RequestIdPath, query::Query,
+    ApiState, Problem, ProblemKind,
+    auth::Caller,
+    body::RawBody,
+    cursor,
+    jobs::list::PageJson,
+    members::Members,
+    openapi::{bodies, params},
+    path::RequestIdPath,
+    query::Query,
 };
 use axum::{
     Json,
@@ -17,11 +24,13 @@ use store::{
     keys::Scope,
     orphans::{self, Dismissed, OrphanCharge, OrphanFilter},
 };
+use utoipa::ToSchema;
 
 /// Characters of a reason.
 const REASON_MAX: usize = 1_000;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrphanCharge)]
 pub(crate) struct OrphanJson {
     request_id: String,
     endpoint_id: String,
@@ -36,11 +45,18 @@ pub(crate) struct OrphanJson {
     resolved_at: Option<DateTime<Utc>>,
     resolution: Option<String>,
     reason: Option<String>,
+    #[schema(value_type = Option<Uuid>)]
     job_id: Option<JobId>,
+    #[schema(value_type = Option<Uuid>)]
     attempt_id: Option<AttemptId>,
 }
 
 /// Lists orphan charges, newest first.
+#[utoipa::path(
+    get, path = "/v1/orphan-charges", operation_id = "list_orphan_charges", tag = "orphan charges", security(("key" = ["money"])),
+    params(params::Paging, ("state" = Option<String>, Query, description = "`open` or `resolved`.")),
+    responses((status = 200, description = "One page.", body = PageJson<OrphanJson>)),
+)]
 pub(crate) async fn list(
     State(api): State<ApiState>,
     caller: Caller,
@@ -69,6 +85,13 @@ pub(crate) async fn list(
 }
 
 /// Notes that a charge needs no further thought, and why.
+#[utoipa::path(
+    post, path = "/v1/orphan-charges/{request_id}/dismiss", operation_id = "dismiss_orphan_charge", tag = "orphan charges", security(("key" = ["operate"])),
+    params(("request_id" = String, Path, description = "fal's name for the request.")),
+    request_body(content = bodies::DismissRequest, content_type = "application/json"),
+    responses((status = 200, description = "The charge as it is now.", body = OrphanJson)),
+    extensions(("x-problems" = json!(["orphan-charge-not-found", "orphan-charge-resolved"]))),
+)]
 pub(crate) async fn dismiss(
     State(api): State<ApiState>,
     caller: Caller,
@@ -80,7 +103,7 @@ pub(crate) async fn dismiss(
         return Err(ProblemKind::OrphanChargeNotFound.into());
     }
     let reason = reason(&body)?;
-    match orphans::dismiss(&api.store, &request_id, caller.key, &reason).await? {
+    match orphans::dismiss(&api.store, &request_id, &caller.by(), &reason).await? {
         Dismissed::Done(charge) => {
             tracing::info!(fal.request_id = request_id, key.id = %caller.key, "the charge of request {request_id} was dismissed");
             Ok(Json(charge.into()))

@@ -2,12 +2,19 @@
 
 use crate::{ApiState, Problem, ProblemKind};
 use axum::extract::{FromRequestParts, RawPathParams};
-use domain::{CallbackId, JobId};
+use domain::{CallbackId, CredentialId, EventId, JobId, KeyId};
 use http::request::Parts;
 use std::str::FromStr;
 
 pub(crate) struct JobPath(pub(crate) JobId);
 pub(crate) struct CallbackPath(pub(crate) CallbackId);
+pub(crate) struct EventPath(pub(crate) EventId);
+pub(crate) struct KeyPath(pub(crate) KeyId);
+pub(crate) struct CredentialPath(pub(crate) CredentialId);
+/// A project's id or name.
+pub(crate) struct ProjectPath(pub(crate) String);
+/// What its reader calls itself.
+pub(crate) struct ConsumerPath(pub(crate) String);
 /// fal's name for a request.
 pub(crate) struct RequestIdPath(pub(crate) String);
 
@@ -24,6 +31,48 @@ impl FromRequestParts<ApiState> for CallbackPath {
 
     async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
         id(parts).await.map(Self).ok_or_else(|| ProblemKind::CallbackNotFound.into())
+    }
+}
+
+impl FromRequestParts<ApiState> for EventPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        id(parts).await.map(Self).ok_or_else(|| ProblemKind::EventNotFound.into())
+    }
+}
+
+impl FromRequestParts<ApiState> for KeyPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        id(parts).await.map(Self).ok_or_else(|| ProblemKind::KeyNotFound.into())
+    }
+}
+
+impl FromRequestParts<ApiState> for CredentialPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        id(parts).await.map(Self).ok_or_else(|| ProblemKind::CredentialNotFound.into())
+    }
+}
+
+impl FromRequestParts<ApiState> for ProjectPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        let text: Option<String> = id(parts).await;
+        text.filter(|text| !text.contains('\0')).map(Self).ok_or_else(|| ProblemKind::ProjectNotFound.into())
+    }
+}
+
+impl FromRequestParts<ApiState> for ConsumerPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        let text: Option<String> = param(parts, "name").await;
+        text.filter(|text| !text.contains('\0')).map(Self).ok_or_else(|| ProblemKind::ConsumerNotFound.into())
     }
 }
 

@@ -4,7 +4,7 @@
 //! holds and `docs/errors` keeps.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use std::{error::Error, sync::LazyLock};
 use store::log_limit::LogLimit;
@@ -35,6 +35,11 @@ macro_rules! kinds {
                 match self { $(Self::$name => $title,)* }
             }
 
+            /// The kind's name in an answer, and the address of its page.
+            pub fn type_url(self) -> String {
+                format!("/errors/{}", self.slug())
+            }
+
             /// The page that explains the kind, in Markdown.
             pub const fn page(self) -> &'static str {
                 match self { $(Self::$name => include_str!(concat!("../../../docs/errors/", $slug, ".md")),)* }
@@ -53,10 +58,19 @@ kinds! {
     /// The cost is above the caller's limit.
     CostTooHigh = PAYMENT_REQUIRED, "cost-too-high", "The cost would be above the limit";
     InsufficientScope = FORBIDDEN, "insufficient-scope", "The API key does not allow this";
+    /// The key may not see what callers handed in and what fal made of it.
+    PayloadsHidden = FORBIDDEN, "payloads-hidden", "The API key may not see payloads";
     RouteNotFound = NOT_FOUND, "route-not-found", "There is no such route";
     JobNotFound = NOT_FOUND, "job-not-found", "Job not found";
     CallbackNotFound = NOT_FOUND, "callback-not-found", "Callback not found";
     OrphanChargeNotFound = NOT_FOUND, "orphan-charge-not-found", "Orphan charge not found";
+    EventNotFound = NOT_FOUND, "event-not-found", "Event not found";
+    KeyNotFound = NOT_FOUND, "key-not-found", "API key not found";
+    CredentialNotFound = NOT_FOUND, "credential-not-found", "Credential not found";
+    ProjectNotFound = NOT_FOUND, "project-not-found", "Project not found";
+    ConsumerNotFound = NOT_FOUND, "consumer-not-found", "Consumer not found";
+    /// fal knows no such request, or another project holds it.
+    RequestNotFound = NOT_FOUND, "request-not-found", "fal knows no such request";
     /// The job succeeded, and its result is not stored.
     ResultLost = NOT_FOUND, "result-lost", "The result is not stored";
     /// The bytes of a callback were not kept.
@@ -66,20 +80,38 @@ kinds! {
     RequestTimeout = REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time";
     JobOpen = CONFLICT, "job-open", "The job has not ended";
     JobTerminal = CONFLICT, "job-terminal", "The job has ended";
+    /// Nobody asks fal for callbacks, since it could not reach us.
+    CallbacksOff = CONFLICT, "callbacks-off", "No callbacks are asked for";
+    /// Somebody else sent the request, and never told us its input.
+    InputUnknown = CONFLICT, "input-unknown", "The job's input is not known";
     /// There is no result at fal that would help this job.
     NothingToRefetch = CONFLICT, "nothing-to-refetch", "There is no result to fetch again";
     /// No attempt of the job waits for a person, or not for this.
     NothingToResolve = CONFLICT, "nothing-to-resolve", "There is nothing to resolve";
     OrphanChargeResolved = CONFLICT, "orphan-charge-resolved", "The orphan charge is resolved";
+    /// It does not count, or its line has two secrets.
+    KeyNotRotatable = CONFLICT, "key-not-rotatable", "The API key cannot be rotated";
+    CredentialExists = CONFLICT, "credential-exists", "The credential exists";
+    /// Its key is `FAL_KEY`, in the environment of every server.
+    CredentialNotRotatable = CONFLICT, "credential-not-rotatable", "The key of the credential cannot be exchanged here";
+    ProjectExists = CONFLICT, "project-exists", "The project exists";
+    ConsumerExists = CONFLICT, "consumer-exists", "The consumer exists";
+    TooManyConsumers = CONFLICT, "too-many-consumers", "The project has too many consumers";
     /// A stored callback does not pass the checks that every callback passes.
     CallbackNotGenuine = CONFLICT, "callback-not-genuine", "The callback does not pass its checks";
     JobCanceled = GONE, "job-canceled", "The job was canceled";
     /// fal no longer holds the result.
     ResultGone = GONE, "result-gone", "fal no longer holds the result";
     BodyTooLarge = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
+    /// The body is of a kind, or coded in a way, that the route does not read.
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not of a supported kind";
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "idempotency-key-reused",
         "The idempotency key was used for another request";
     JobFailed = UNPROCESSABLE_ENTITY, "job-failed", "The job failed";
+    /// The key has made its share of requests for the moment.
+    RateLimited = TOO_MANY_REQUESTS, "rate-limited", "Too many requests";
+    /// The key has as many open streams as it may have.
+    TooManyStreams = TOO_MANY_REQUESTS, "too-many-streams", "Too many streams are open";
     Internal = INTERNAL_SERVER_ERROR, "internal", "Internal server error";
     /// fal gave no usable answer.
     FalUnavailable = BAD_GATEWAY, "fal-unavailable", "fal did not answer";
@@ -94,11 +126,12 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     extra: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     pub fn new(kind: ProblemKind) -> Self {
-        Self { kind, detail: None, errors: Vec::new(), extra: Map::new() }
+        Self { kind, detail: None, errors: Vec::new(), extra: Map::new(), headers: Vec::new() }
     }
 
     /// A field, header or parameter that breaks a rule.
@@ -124,10 +157,17 @@ impl Problem {
         self
     }
 
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
     /// The body of the answer.
     pub fn to_json(&self) -> Value {
         let mut body = json!({
-            "type": format!("/errors/{}", self.kind.slug()),
+            "type": self.kind.type_url(),
             "title": self.kind.title(),
             "status": self.kind.status().as_u16(),
         });
@@ -153,11 +193,12 @@ impl IntoResponse for Problem {
             ProblemKind::Unauthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            ProblemKind::Unavailable | ProblemKind::FalUnavailable => {
+            ProblemKind::Unavailable | ProblemKind::FalUnavailable | ProblemKind::TooManyStreams => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }
+        headers.extend(self.headers);
         response
     }
 }

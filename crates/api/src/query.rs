@@ -1,6 +1,9 @@
 //! Query strings: every parameter is known and used, or refused by name.
 
-use crate::{Problem, cursor};
+use crate::{
+    Problem,
+    cursor::{self, Owner},
+};
 use chrono::{DateTime, Utc};
 use std::{str::FromStr, time::Duration};
 use submitter::FieldError;
@@ -78,15 +81,24 @@ impl Query {
 
     /// Takes `limit` and `cursor`.
     pub(crate) fn paging(&mut self) -> Paging {
+        self.paging_by(cursor::read)
+    }
+
+    /// Takes `limit` and a `cursor` of this list.
+    pub(crate) fn paging_of(&mut self, owner: Owner) -> Paging {
+        self.paging_by(|text| owner.read(text))
+    }
+
+    fn paging_by(&mut self, read: impl Fn(&str) -> Option<Uuid>) -> Paging {
         let rule = format!("must be a whole number from 1 to {LIMIT_MAX}");
         let limit = self.value("limit", &rule).unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             self.refuse("limit", &rule);
         }
         let after = self.text("cursor").and_then(|text| {
-            let after = cursor::read(&text);
+            let after = read(&text);
             if after.is_none() {
-                self.refuse("cursor", "must be the `next_cursor` of an earlier page");
+                self.refuse("cursor", "must be the `next_cursor` of an earlier page of this list");
             }
             after
         });

@@ -1,13 +1,16 @@
 //! All routes, and what holds for each of them.
 
-use crate::{ApiState, Problem, ProblemKind, callbacks, jobs, orphans};
+use crate::{
+    ApiState, Problem, ProblemKind, adopt, audit, callbacks, credentials, events, jobs, keys,
+    openapi::{self, Frame},
+    orphans, projects,
+};
 use axum::{
     Router,
     body::Body,
     extract::{MatchedPath, Path, Request},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use http::{HeaderValue, header};
 use receiver::Limits;
@@ -15,28 +18,13 @@ use std::{any::Any, time::Instant};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The API.
 pub fn router(state: ApiState) -> Router {
-    Router::new()
-        .route("/v1/jobs", get(jobs::list::list).post(jobs::submit::submit))
-        .route("/v1/jobs/batch", post(jobs::batch::submit))
-        .route("/v1/jobs/{id}", get(jobs::read::get))
-        .route("/v1/jobs/{id}/result", get(jobs::read::result))
-        .route("/v1/jobs/{id}/timeline", get(jobs::read::timeline))
-        .route("/v1/jobs/{id}/wait", get(jobs::read::wait))
-        .route("/v1/jobs/{id}/cancel", post(jobs::wishes::cancel))
-        .route("/v1/jobs/{id}/resolve", post(jobs::resolve::resolve))
-        .route("/v1/jobs/{id}/refetch", post(jobs::replay::refetch))
-        .route("/v1/jobs/{id}/regenerate", post(jobs::replay::regenerate))
-        .route("/v1/callbacks", get(callbacks::list))
-        .route("/v1/callbacks/{id}", get(callbacks::get))
-        .route("/v1/callbacks/{id}/raw", get(callbacks::raw))
-        .route("/v1/callbacks/{id}/verify", post(callbacks::verify))
-        .route("/v1/callbacks/{id}/reprocess", post(callbacks::reprocess))
-        .route("/v1/orphan-charges", get(orphans::list))
-        .route("/v1/orphan-charges/{request_id}/dismiss", post(orphans::dismiss))
-        .route("/errors/{slug}", get(error_page))
+    let (described, _) = described().split_for_parts();
+    described
         .fallback(|| async { Problem::from(ProblemKind::RouteNotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(ProblemKind::MethodNotAllowed) })
         .with_state(state)
@@ -44,14 +32,69 @@ pub fn router(state: ApiState) -> Router {
         .layer(middleware::from_fn(note))
 }
 
-/// Serves the API until `shutdown`, then lets the requests that have begun finish. Long polls end at once, with the job as
-/// it stands.
-pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
-    let state = ApiState { stop: shutdown.clone(), ..state };
-    receiver::serve(listener, router(state), Limits::default(), shutdown).await;
+/// Every route, each with its description: there is no other way to add one.
+pub(crate) fn described() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(Frame::openapi())
+        .routes(routes!(jobs::list::list, jobs::submit::submit))
+        .routes(routes!(jobs::batch::submit))
+        .routes(routes!(jobs::read::get))
+        .routes(routes!(jobs::read::result))
+        .routes(routes!(jobs::read::timeline))
+        .routes(routes!(jobs::read::wait))
+        .routes(routes!(jobs::stream::stream))
+        .routes(routes!(jobs::wishes::cancel))
+        .routes(routes!(jobs::resolve::resolve))
+        .routes(routes!(jobs::replay::refetch))
+        .routes(routes!(jobs::replay::regenerate))
+        .routes(routes!(adopt::urls::create))
+        .routes(routes!(adopt::requests::take))
+        .routes(routes!(callbacks::list))
+        .routes(routes!(callbacks::get))
+        .routes(routes!(callbacks::raw))
+        .routes(routes!(callbacks::verify))
+        .routes(routes!(callbacks::reprocess))
+        .routes(routes!(events::feed::read))
+        .routes(routes!(events::feed::acknowledge))
+        .routes(routes!(events::feed::get))
+        .routes(routes!(events::consumers::list, events::consumers::create))
+        .routes(routes!(events::consumers::delete))
+        .routes(routes!(orphans::list))
+        .routes(routes!(orphans::dismiss))
+        .routes(routes!(keys::list, keys::changes::create))
+        .routes(routes!(keys::get))
+        .routes(routes!(keys::changes::rotate))
+        .routes(routes!(keys::changes::revoke))
+        .routes(routes!(projects::list, projects::create))
+        .routes(routes!(projects::get, projects::rename))
+        .routes(routes!(audit::list))
+        .routes(routes!(credentials::list, credentials::changes::create))
+        .routes(routes!(credentials::get, credentials::changes::change))
+        .routes(routes!(credentials::changes::rotate))
+        .routes(routes!(credentials::changes::repin))
+        .routes(routes!(credentials::changes::disable))
+        .routes(routes!(credentials::changes::enable))
+        .routes(routes!(credentials::changes::assign))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(openapi::docs::page))
+        .routes(routes!(openapi::docs::asset))
+        .routes(routes!(error_page))
 }
 
-/// The page of one kind of problem.
+/// Serves the API until `shutdown`, then lets the requests that have begun finish. Long polls, streams and
+/// uploads end at once: a poll with the job as it stands, an upload with a line that says where it was left.
+pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
+    let state = ApiState { stop: shutdown.clone(), ..state };
+    let limits = Limits { answers_while_reading: true, ..Limits::default() };
+    receiver::serve(listener, router(state), limits, shutdown).await;
+}
+
+/// Gives the page of one kind of problem.
+#[utoipa::path(
+    get, path = "/errors/{slug}", operation_id = "get_problem_page", tag = "reference",
+    params(("slug" = String, Path, description = "The last part of the problem's `type`.", example = "job-open")),
+    responses((status = 200, description = "The page.", body = String, content_type = "text/markdown; charset=utf-8")),
+    extensions(("x-problems" = json!(["route-not-found"]))),
+)]
 async fn error_page(Path(slug): Path<String>) -> Result<Response, Problem> {
     let kind = ProblemKind::ALL.iter().find(|kind| kind.slug() == slug).ok_or(ProblemKind::RouteNotFound)?;
     Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], kind.page()).into_response())

@@ -1,7 +1,7 @@
 //! `GET /v1/jobs`.
 
 use super::view::JobJson;
-use crate::{ApiState, Problem, auth::Caller, cursor, query::Query};
+use crate::{ApiState, Problem, auth::Caller, cursor::Owner, openapi::params, query::Query};
 use axum::{
     Json,
     extract::{RawQuery, State},
@@ -13,6 +13,7 @@ use store::{
     jobs::{self, JobFilter},
     keys::Scope,
 };
+use utoipa::ToSchema;
 
 const STATES: [&str; 7] = ["scheduled", "held", "queued", "running", "succeeded", "failed", "canceled"];
 
@@ -20,13 +21,33 @@ const STATES: [&str; 7] = ["scheduled", "held", "queued", "running", "succeeded"
 const PATH_MAX: usize = 8;
 
 /// One page of a list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Page<T>)]
 pub(crate) struct PageJson<T> {
     pub(crate) items: Vec<T>,
     pub(crate) next_cursor: Option<String>,
 }
 
 /// Lists the project's jobs, newest first.
+///
+/// Filters combine. A page reads a bounded number of rows, so it may hold fewer jobs than `limit`, even none, and still have
+/// a `next_cursor`: only a page without one is the last.
+#[utoipa::path(
+    get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs", security(("key" = ["read"])),
+    params(
+        params::Paging,
+        ("state" = Option<String>, Query, description = "One or more states, joined by commas.", example = "queued,running"),
+        ("model" = Option<String>, Query, description = "The model's endpoint id."),
+        ("tag" = Option<String>, Query, description = "Jobs that have this tag."),
+        ("metadata" = Option<String>, Query, description = "A JSON object that the metadata must contain. `metadata.PATH=TEXT` asks for one string, with dots between the steps."),
+        ("error_class" = Option<String>, Query, description = "Failed jobs of this class."),
+        ("created_from" = Option<DateTime<Utc>>, Query, description = "At this time or later."),
+        ("created_before" = Option<DateTime<Utc>>, Query, description = "Earlier than this time."),
+        ("request_id" = Option<String>, Query, description = "The job to which fal gave this request id."),
+    ),
+    responses((status = 200, description = "One page.", body = PageJson<JobJson>)),
+    extensions(("x-problems" = json!(["payloads-hidden"]))),
+)]
 pub(crate) async fn list(
     State(api): State<ApiState>,
     caller: Caller,
@@ -34,23 +55,23 @@ pub(crate) async fn list(
 ) -> Result<Json<PageJson<JobJson>>, Problem> {
     caller.must(Scope::Read)?;
     let mut query = Query::parse(raw.as_deref());
-    let paging = query.paging();
-    let request_id = query.text("request_id");
+    let owner = Owner { list: "jobs", project: caller.project };
+    let paging = query.paging_of(owner);
     let filter = filter(&mut query);
     query.finish()?;
-    if let Some(request_id) = request_id {
-        let found = jobs::by_request_id(&api.store, caller.project, &request_id).await?;
-        return Ok(Json(PageJson { items: found.into_iter().map(JobJson::from).collect(), next_cursor: None }));
+    if filter.metadata.is_some() {
+        // Whoever may ask for a value and see whether a job is found reads it, guess by guess.
+        caller.must_see_payloads()?;
     }
     let page = jobs::list(&api.store, caller.project, &filter, paging.after.map(JobId), paging.limit).await?;
     Ok(Json(PageJson {
-        items: page.items.into_iter().map(JobJson::from).collect(),
-        next_cursor: page.next.map(|id| cursor::write(id.0)),
+        items: page.items.into_iter().map(|job| JobJson::of(job, caller.payloads)).collect(),
+        next_cursor: page.next.map(|id| owner.write(id.0)),
     }))
 }
 
 /// Takes what may be filtered by: `state` (several, joined by commas), `model`, `tag`, `metadata` (an object that must be
-/// contained) or `metadata.PATH` (a string), `error_class`, `created_from`, `created_before`.
+/// contained) or `metadata.PATH` (a string), `error_class`, `created_from`, `created_before`, `request_id`.
 pub(crate) fn filter(query: &mut Query) -> JobFilter {
     let states = query.text("state").map(|text| {
         let states: Vec<String> = text.split(',').map(str::to_owned).collect();
@@ -72,6 +93,7 @@ pub(crate) fn filter(query: &mut Query) -> JobFilter {
         metadata: metadata(query),
         created_from: query.time("created_from"),
         created_before: query.time("created_before"),
+        request_id: query.text("request_id"),
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod list;
 pub(crate) mod read;
 pub(crate) mod replay;
 pub(crate) mod resolve;
+pub(crate) mod stream;
 pub(crate) mod submit;
 pub(crate) mod view;
 pub(crate) mod wishes;

@@ -1,17 +1,27 @@
 //! `POST /v1/jobs/{id}/resolve`: a person decides about a job of whose attempt nobody knows what became.
 
 use super::view::JobJson;
-use crate::{ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, members::Members, path::JobPath};
+use crate::{
+    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, members::Members, openapi::bodies, path::JobPath,
+};
 use axum::{Json, extract::State};
 use domain::{Resolution, Unresolvable};
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use store::{
+    audit::{Action, Entry},
     jobs,
     keys::Scope,
     settle::{ResolveNews, ResolveOutcome},
 };
 
 /// Gives the unknown attempt up, and has the job sent again or ends it.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/resolve", operation_id = "resolve_job", tag = "jobs", security(("key" = ["operate"])),
+    params(("id" = Uuid, Path, description = "The job's id.")),
+    request_body(content = bodies::ResolveRequest, content_type = "application/json"),
+    responses((status = 200, description = "The job.", body = JobJson)),
+    extensions(("x-problems" = json!(["job-not-found", "job-terminal", "nothing-to-resolve"]))),
+)]
 pub(crate) async fn resolve(
     State(api): State<ApiState>,
     caller: Caller,
@@ -26,9 +36,11 @@ pub(crate) async fn resolve(
         ResolveOutcome::Refused(why) => return Err(refusal(why)),
         ResolveOutcome::NotFound => return Err(ProblemKind::JobNotFound.into()),
     }
+    let entry = Entry::done(Action::JobResolved, Some(caller.project), id).with(json!({ "action": how.as_str() }));
+    api.note(&caller, entry).await;
     tracing::info!(job.id = %id, key.id = %caller.key, action = how.as_str(), "the unknown attempt of job {id} was resolved");
     let job = jobs::get(&api.store, Some(caller.project), id).await?.ok_or(ProblemKind::JobNotFound)?;
-    Ok(Json(job.into()))
+    Ok(Json(JobJson::of(job, caller.payloads)))
 }
 
 fn action(body: &[u8]) -> Result<Resolution, Problem> {

@@ -1,7 +1,13 @@
 //! `POST /v1/jobs`.
 
 use super::view::JobJson;
-use crate::{ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, idempotency};
+use crate::{
+    ApiState, Problem, ProblemKind,
+    auth::Caller,
+    body::RawBody,
+    idempotency,
+    openapi::{bodies, params},
+};
 use axum::{
     Json,
     extract::State,
@@ -16,6 +22,18 @@ use store::{
 use submitter::JobRequest;
 
 /// Accepts a job. Returns once it is committed and before any work is done.
+#[utoipa::path(
+    post, path = "/v1/jobs", operation_id = "submit_job", tag = "jobs", security(("key" = ["submit"])),
+    params(params::Idempotency),
+    request_body(content = bodies::JobRequest, content_type = "application/json"),
+    responses(
+        (status = 202, description = "The job, committed.", body = JobJson, headers(
+            ("idempotency-replayed" = String, description = "`true` where an earlier request made the job."),
+            ("unique-conflict" = String, description = "`true` where a job with the same `unique.key` was found."),
+        )),
+    ),
+    extensions(("x-problems" = json!(["idempotency-key-reused"]))),
+)]
 pub(crate) async fn submit(
     State(api): State<ApiState>,
     caller: Caller,
@@ -39,7 +57,7 @@ pub(super) async fn answer(api: &ApiState, caller: &Caller, made: Answer) -> Res
         Some(view) => view,
         None => jobs::get(&api.store, Some(caller.project), accepted.job()).await?.ok_or(ProblemKind::JobNotFound)?,
     };
-    let mut response = (StatusCode::ACCEPTED, Json(JobJson::from(job))).into_response();
+    let mut response = (StatusCode::ACCEPTED, Json(JobJson::of(job, caller.payloads))).into_response();
     let note = match accepted {
         Accepted::Replayed(_) => "idempotency-replayed",
         Accepted::NotUnique(_) => "unique-conflict",

@@ -4,17 +4,24 @@ use chrono::{DateTime, Utc};
 use domain::JobId;
 use rust_decimal::Decimal;
 use serde::Serialize;
-use store::jobs::{JobError, JobView};
+use store::{
+    jobs::{JobError, JobView},
+    keys::Payloads,
+};
+use utoipa::ToSchema;
 
 /// A job as the API tells of it. The names are part of the outside contract.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
 pub(crate) struct JobJson {
+    #[schema(value_type = Uuid)]
     id: JobId,
     state: String,
     model: String,
     tier: Option<String>,
     priority: i16,
     tags: Vec<String>,
+    /// Null for a key that may not see payloads.
     metadata: serde_json::Value,
     attempts_made: i16,
     attempts_max: i16,
@@ -31,21 +38,25 @@ pub(crate) struct JobJson {
 }
 
 /// Why a job failed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = JobError)]
 pub(crate) struct ErrorJson {
     class: String,
+    /// Null for a key that may not see payloads.
     message: Option<String>,
     charged: Option<bool>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Waiting)]
 struct WaitingJson {
     reason: &'static str,
     since: DateTime<Utc>,
     expected_start_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cost)]
 struct CostJson {
     currency: String,
     estimated: Option<String>,
@@ -53,7 +64,8 @@ struct CostJson {
     charged: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = JobLinks)]
 struct Links {
     #[serde(rename = "self")]
     own: String,
@@ -67,8 +79,9 @@ struct Links {
     refetched_from: Option<String>,
 }
 
-impl From<JobView> for JobJson {
-    fn from(job: JobView) -> Self {
+impl JobJson {
+    /// What a key may see of a job. There is no way around the question.
+    pub(crate) fn of(job: JobView, payloads: Payloads) -> Self {
         let links = Links::of(&job);
         Self {
             id: job.id,
@@ -77,7 +90,7 @@ impl From<JobView> for JobJson {
             tier: None,
             priority: job.priority,
             tags: job.tags,
-            metadata: job.metadata,
+            metadata: if payloads.are_hidden() { serde_json::Value::Null } else { job.metadata },
             attempts_made: job.attempts_made,
             attempts_max: job.attempts_max,
             request_id: job.request_id,
@@ -86,7 +99,7 @@ impl From<JobView> for JobJson {
             run_at: job.run_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
-            error: job.error.map(ErrorJson::from),
+            error: job.error.map(|error| ErrorJson::of(error, payloads)),
             waiting: job.waiting.map(|waiting| WaitingJson {
                 reason: waiting.reason.as_str(),
                 since: waiting.since,
@@ -103,9 +116,10 @@ impl From<JobView> for JobJson {
     }
 }
 
-impl From<JobError> for ErrorJson {
-    fn from(error: JobError) -> Self {
-        Self { class: error.class, message: error.message, charged: error.charged }
+impl ErrorJson {
+    pub(crate) fn of(error: JobError, payloads: Payloads) -> Self {
+        let message = error.message.filter(|_| !payloads.are_hidden());
+        Self { class: error.class, message, charged: error.charged }
     }
 }
 

@@ -6,12 +6,19 @@ use axum::{Json, extract::State};
 use domain::JobEvent;
 use http::StatusCode;
 use store::{
+    audit::{Action, Entry},
     jobs,
     keys::Scope,
     settle::{JobNews, JobOutcome},
 };
 
 /// Asks for a job's end. What runs at fal is only a wish until fal confirms it.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs", security(("key" = ["operate"])),
+    params(("id" = Uuid, Path, description = "The job's id.")),
+    responses((status = 202, description = "The job as it is now.", body = JobJson)),
+    extensions(("x-problems" = json!(["job-not-found", "job-terminal"]))),
+)]
 pub(crate) async fn cancel(
     State(api): State<ApiState>,
     caller: Caller,
@@ -24,6 +31,7 @@ pub(crate) async fn cancel(
         JobOutcome::Unchanged { terminal: true } => return Err(ProblemKind::JobTerminal.into()),
         JobOutcome::Unchanged { terminal: false } | JobOutcome::Changed => {}
     }
+    api.note(&caller, Entry::done(Action::JobCanceled, Some(caller.project), id)).await;
     let job = jobs::get(&api.store, Some(caller.project), id).await?.ok_or(ProblemKind::JobNotFound)?;
-    Ok((StatusCode::ACCEPTED, Json(job.into())))
+    Ok((StatusCode::ACCEPTED, Json(JobJson::of(job, caller.payloads))))
 }

@@ -22,7 +22,9 @@ const BODY: &str = r#"{"request_id":"r-1","gateway_request_id":"r-1","status":"O
 
 /// A callback that came too old to be applied, signed in earnest.
 async fn kept(world: &World, claimed: &Claimed, body: &'static str) -> CallbackId {
-    credentials::repin(&world.store, CredentialId::DEFAULT, Some("user_me")).await.unwrap();
+    credentials::repin(&world.store, CredentialId::DEFAULT, Some("user_me"), &store::audit::By::command_line("test"))
+        .await
+        .unwrap();
     let (id, stamp) = (CallbackId(store::fresh_id()), 1_700_000_000);
     let message = fal::callback::signed_message("r-1", "user_me", &stamp.to_string(), BODY.as_bytes());
     let news = CallbackNews {
@@ -68,7 +70,7 @@ async fn a_kept_callback_is_checked_and_processed_again(pool: PgPool) {
     assert_eq!((again.status, &again.json()["disposition"]), (StatusCode::OK, &json!("applied")), "{again:?}");
     assert_eq!(&world.get(&format!("/v1/jobs/{job}/result")).await.bytes[..], br#"{"n": 1.0}"#);
     let twice = world.post(&format!("{path}/reprocess"), "").await;
-    assert_eq!((twice.status, world.count("events").await), (StatusCode::OK, 1));
+    assert_eq!((twice.status, world.count("job_events").await), (StatusCode::OK, 1));
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]

@@ -222,8 +222,8 @@ async fn a_batch_answers_each_line_for_itself(pool: PgPool) {
     let world = World::start(&pool).await;
     let ndjson = format!("{JOB}\n\n{{\"model\":\"x\"}}\r\n{JOB}");
     let array = format!(" [{JOB}, {{\"model\":\"x\"}}, {JOB}]");
-    for body in [ndjson, array] {
-        let answer = world.post("/v1/jobs/batch", &body).await;
+    for (kind, body) in [("application/x-ndjson", ndjson), ("application/json", array)] {
+        let answer = world.send("POST", "/v1/jobs/batch", &[("content-type", kind)], Body::from(body)).await;
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(answer.headers["content-type"], "application/x-ndjson");
         let lines: Vec<Value> = std::str::from_utf8(&answer.bytes)
@@ -243,11 +243,11 @@ async fn a_batch_answers_each_line_for_itself(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATOR")]
 async fn a_batch_is_bounded_and_repeats_make_nothing_twice(pool: PgPool) {
     let world = World::start(&pool).await;
-    let many = "1\n".repeat(world.state.limits.batch_jobs_max + 1);
+    let many = format!("[1{}]", ",1".repeat(world.state.limits.batch_jobs_max));
     assert_eq!(world.post("/v1/jobs/batch", &many).await.problem(), "invalid-request");
     let body = format!("{JOB}\n").repeat(600);
     for _ in 0..2 {
-        let headers = [("idempotency-key", "batch-1")];
+        let headers = [("idempotency-key", "batch-1"), ("content-type", "application/x-ndjson")];
         let answer = world.send("POST", "/v1/jobs/batch", &headers, Body::from(body.clone())).await;
         assert_eq!(std::str::from_utf8(&answer.bytes).unwrap().lines().count(), 600);
     }
@@ -272,4 +272,55 @@ async fn a_list_is_walked_by_its_cursors(pool: PgPool) {
     world.bound("r-7").await;
     let by_fals_name = world.get("/v1/jobs?request_id=r-7").await.json();
     assert_eq!(by_fals_name["items"][0]["state"], "running");
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_line_that_is_no_job_is_answered_in_its_place_and_a_batch_says_what_it_is(pool: PgPool) {
+    let world = World::start(&pool).await;
+    let long = "x".repeat(world.state.limits.body_bytes_max + 1);
+    let lines: [&[u8]; 8] = [
+        b"\xff{\n",
+        br#"{"model":"a/b","input":{},"tags":["\u0000"]}"#,
+        b"\n",
+        JOB.as_bytes(),
+        b"\n\r\n",
+        long.as_bytes(),
+        b"\n[1]\n",
+        JOB.as_bytes(),
+    ];
+    let lines = lines.concat();
+    let answer = world.send("POST", "/v1/jobs/batch", &[("content-type", "application/x-ndjson")], lines.into()).await;
+    let lines: Vec<Value> =
+        std::str::from_utf8(&answer.bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let statuses: Vec<&Value> = lines.iter().map(|line| &line["problem"]["status"]).collect();
+    assert_eq!(statuses, [&json!(400), &json!(400), &Value::Null, &json!(413), &json!(400), &Value::Null]);
+    assert_eq!(lines[1]["problem"]["errors"][0]["field"], "tags");
+    assert_eq!(world.count("jobs").await, 2);
+
+    for headers in [("content-type", "text/plain"), ("content-encoding", "gzip")] {
+        let refused = world.send("POST", "/v1/jobs/batch", &[headers], Body::from(JOB)).await;
+        assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (415, "unsupported-media-type"));
+    }
+    let lines_as_array = world.send("POST", "/v1/jobs/batch", &[], Body::from(JOB)).await;
+    assert_eq!(lines_as_array.json()["errors"][0]["field"], "body");
+    assert_eq!(world.count("jobs").await, 2);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_cursor_belongs_to_one_list_of_one_project(pool: PgPool) {
+    let world = World::start(&pool).await;
+    for _ in 0..2 {
+        world.submit(JOB).await;
+    }
+    let cursor = world.get("/v1/jobs?limit=1").await.json()["next_cursor"].as_str().unwrap().to_owned();
+    assert_eq!(world.get(&format!("/v1/jobs?cursor={cursor}")).await.json()["items"].as_array().unwrap().len(), 1);
+    let stranger = world.key_of("other", store::keys::Scopes::of_project(), 2).await;
+    let foreign = world.send_as(&stranger, "GET", &format!("/v1/jobs?cursor={cursor}"), &[], Body::empty()).await;
+    assert_eq!(foreign.json()["errors"][0]["field"], "cursor");
+    let of_another_list = crate::cursor::write(store::fresh_id());
+    for query in [format!("cursor={of_another_list}"), format!("cursor={cursor}&cursor={cursor}"), "cursor=".to_owned()]
+    {
+        let refused = world.get(&format!("/v1/jobs?{query}")).await;
+        assert_eq!(refused.json()["errors"][0]["field"], "cursor", "{query}");
+    }
 }

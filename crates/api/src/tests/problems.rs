@@ -6,7 +6,11 @@ use axum::body::Body;
 use http::StatusCode;
 use sqlx::PgPool;
 use std::{collections::HashSet, path::Path};
-use store::keys::{self, Scopes};
+use store::{
+    audit::By,
+    callbacks::Reader,
+    keys::{self, Revoked, Scopes},
+};
 
 #[test]
 fn every_kind_has_its_page_and_every_page_its_kind() {
@@ -57,7 +61,8 @@ async fn a_revoked_key_is_cut_off_within_five_seconds(pool: PgPool) {
     let world = World::start(&pool).await;
     assert_eq!(world.get("/v1/jobs").await.status, StatusCode::OK);
     let key = keys::list(&world.store, None).await.unwrap().remove(0).id;
-    assert!(keys::revoke(&world.store, None, key).await.unwrap());
+    let by = By::command_line("a test");
+    assert_eq!(keys::revoke(&world.store, Reader::Operator, key, &by).await.unwrap(), Revoked::Done);
     tokio::time::pause();
     tokio::time::advance(std::time::Duration::from_secs(5)).await;
     tokio::time::resume();

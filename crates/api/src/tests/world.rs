@@ -1,11 +1,14 @@
 //! An API with its database, a key of its project, and a fal that answers result requests as told.
 
 use crate::{ApiLimits, ApiState, auth::KeyCache, router};
+use accounts::{Accounts, AccountsConfig, Sealer};
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use domain::{AttemptEvent, AttemptId, CredentialId, ProjectId, RequestId, RetryPolicy, Timeouts, TokenKeys};
+use domain::{
+    AttemptEvent, AttemptId, CredentialId, ProjectId, RequestId, RetryPolicy, Timeouts, TokenKeys, sealing::SealKeys,
+};
 use ed25519_dalek::SigningKey;
-use fal::{ClientConfig, QueueClient, jwks::KeyStore};
+use fal::{ClientConfig, jwks::KeyStore};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use receiver::{Receiver, Rejections};
@@ -14,6 +17,7 @@ use sqlx::PgPool;
 use std::time::Duration;
 use store::{
     Pools, Store,
+    audit::By,
     claim::{ClaimRequest, Claimed, claim},
     keys::{self, KeySecret, NewKey, Scopes},
     model_stats::ModelStats,
@@ -61,9 +65,13 @@ impl World {
     /// Makes a key; `bits` tells it from others.
     pub(super) async fn key_of(&self, project: &str, scopes: Scopes, bits: u8) -> String {
         let project = projects::find_or_insert(&self.store, project).await.unwrap();
+        self.key_like(&NewKey::new(project, "test", scopes), bits).await
+    }
+
+    /// Makes a key as it is described; `bits` tells it from others.
+    pub(super) async fn key_like(&self, key: &NewKey, bits: u8) -> String {
         let secret = KeySecret::of_random(&[bits; 32]);
-        let key = NewKey { project, name: "test".to_owned(), scopes, expires_at: None };
-        keys::create(&self.store, &key, &secret).await.unwrap();
+        keys::create(&self.store, key, &secret, &By::command_line("a test")).await.unwrap();
         secret.expose().to_owned()
     }
 
@@ -109,14 +117,7 @@ impl World {
 
     /// Claims the one job that is ready, and has fal accept it.
     pub(super) async fn bound(&self, request_id: &str) -> Claimed {
-        let timeouts = Timeouts {
-            submit: Duration::from_secs(15),
-            lease: Duration::from_secs(30),
-            start: Duration::from_mins(10),
-            run: Duration::from_hours(1),
-            abandon_after: Duration::from_hours(3),
-            history_after: Duration::from_secs(30),
-        };
+        let timeouts = timeouts();
         let request = ClaimRequest {
             credential: CredentialId::DEFAULT,
             owner: store::fresh_id(),
@@ -163,11 +164,23 @@ pub(super) fn signing_key() -> SigningKey {
     SigningKey::from_bytes(&[9; 32])
 }
 
+fn timeouts() -> Timeouts {
+    Timeouts {
+        submit: Duration::from_secs(15),
+        lease: Duration::from_secs(30),
+        start: Duration::from_mins(10),
+        run: Duration::from_hours(1),
+        abandon_after: Duration::from_hours(3),
+        history_after: Duration::from_secs(30),
+    }
+}
+
 async fn state(store: &Store, result: &'static str) -> ApiState {
     let (tasks, stop, wakes) = (TaskTracker::new(), CancellationToken::new(), Wakes::default());
     let retry = RetryPolicy { first: Duration::from_secs(2), longest: Duration::from_mins(5) };
     let settler = Settler::start(store, retry, &ModelStats::default(), &wakes, &tasks, &stop);
     let acceptor = store::accept::start(store, &wakes, &tasks, &stop);
+    let watch = store::jobs::Watch::start(store, &wakes, &tasks, &stop);
     let http = fal::http_client().unwrap();
     let keys = KeyStore::new(http.clone(), "http://127.0.0.1:9/jwks".parse().unwrap(), || NOW).unwrap();
     keys.load_persisted(jwks().as_bytes(), NOW).unwrap();
@@ -192,12 +205,23 @@ async fn state(store: &Store, result: &'static str) -> ApiState {
         intake: Intake { submitter: Submitter::default(), acceptor },
         settler,
         wakes,
-        fal: QueueClient::new(config, http).unwrap(),
+        watch,
+        accounts: accounts(store, config),
         receiver,
         keys: KeyCache::default(),
+        rates: crate::rate::Rates::default(),
+        draw: || std::array::from_fn(|byte| store::fresh_id().as_bytes()[byte % 16]),
+        streams: crate::streams::Streams::default(),
         limits: ApiLimits::default(),
+        adopt: crate::AdoptSettings { callback_base: "http://127.0.0.1:4801".parse().ok(), timeouts: timeouts() },
         stop,
     }
+}
+
+fn accounts(store: &Store, default: ClientConfig) -> Accounts {
+    let seals = SealKeys::derive(&"s".repeat(32)).unwrap();
+    let sealer = Sealer::new(seals, || *store::fresh_id().as_bytes().last_chunk().unwrap());
+    Accounts::new(store.clone(), AccountsConfig { default, http: fal::http_client().unwrap(), sealer }, 2).unwrap()
 }
 
 /// The wall clock that the age of fal's keys is told by.
