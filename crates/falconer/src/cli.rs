@@ -21,6 +21,9 @@ pub(crate) struct Cli {
     /// The configuration file [default: `FALCONER_CONFIG`, then ./falconer.toml if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Which of the servers that the settings name is asked [default: client.profile]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Server")]
+    profile: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -97,7 +100,7 @@ impl Cli {
             Command::Dev(args) => return args.run(self.config).await,
             Command::Demo(args) => return args.run(self.config).await,
             Command::Bench(args) => return args.run(self.config).await,
-            Command::Nouns(noun) => return noun.run(self.config).await,
+            Command::Nouns(noun) => return noun.run(self.config, self.profile).await,
         }
         Ok(ExitCode::SUCCESS)
     }

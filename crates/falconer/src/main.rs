@@ -8,6 +8,7 @@ mod demo;
 mod dev;
 mod durations;
 mod logging;
+mod os_user;
 mod random;
 mod serve;
 

@@ -7,11 +7,10 @@ use super::{
     site::{Round, ServerOptions, free_addr},
     wire,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use simulator::{Simulator, SimulatorConfig};
-use std::{fmt::Write as _, time::Instant};
+use std::time::Instant;
 use store::wake::Wakes;
-use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Jobs of one second at the goals' rates.
@@ -32,16 +31,14 @@ pub(super) async fn single(options: &Options, round: &Round) -> Result<Vec<Figur
     over_rest("accept", options, round, options.seconds * PER_SECOND, 1, requests).await
 }
 
-/// Measures `POST /v1/jobs/batch` with 1,000 lines each.
+/// Measures `POST /v1/jobs/batch` with arrays of 1,000.
 pub(super) async fn batched(options: &Options, round: &Round) -> Result<Vec<Figure>> {
     let options = &Options { connections: BATCHERS, ..*options };
     let requests = |count: usize, authorization: &str| {
         let headers = [("authorization", authorization)];
-        let lines: String = (0..BATCH).fold(String::new(), |mut lines, index| {
-            let _ = writeln!(lines, "{}", backlog::submission(index));
-            lines
-        });
-        (0..count).map(|_| wire::post("/v1/jobs/batch", &headers, lines.as_bytes())).collect()
+        let jobs: Vec<String> = (0..BATCH).map(backlog::submission).collect();
+        let array = format!("[{}]", jobs.join(","));
+        (0..count).map(|_| wire::post("/v1/jobs/batch", &headers, array.as_bytes())).collect()
     };
     over_rest("accept-batch", options, round, options.seconds * BATCHED_PER_SECOND / BATCH, BATCH, requests).await
 }
@@ -74,30 +71,44 @@ async fn over_rest(
 pub(super) async fn store_calls(options: &Options, round: &Round) -> Result<Vec<Figure>> {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let acceptor = store::accept::start(&round.store, &Wakes::default(), &tasks, &stop);
-    let each = options.seconds * PER_SECOND / CALLERS;
+    let call = async |index| Ok(acceptor.submit(backlog::job(index)).await.map(drop)?);
+    let figure = by_callers("accept-store", options, round, PER_SECOND, call).await;
+    stop.cancel();
+    Ok(vec![figure?])
+}
+
+/// Measures `falconer.submit_job`, each call a transaction of its own.
+pub(super) async fn sql_calls(options: &Options, round: &Round) -> Result<Vec<Figure>> {
+    let call =
+        async |index| Ok(store::bench::submit_by_sql(&round.store, backlog::model(index), &backlog::input()).await?);
+    Ok(vec![by_callers("accept-sql", options, round, PER_SECOND, call).await?])
+}
+
+/// Calls so often a second as the goal's rate says, by [`CALLERS`] at once.
+async fn by_callers(
+    name: &str,
+    options: &Options,
+    round: &Round,
+    per_second: usize,
+    call: impl AsyncFn(usize) -> Result<()>,
+) -> Result<Figure> {
+    let each = options.seconds * per_second / CALLERS;
+    store::bench::forget_statements(&round.store).await;
     let before = Moment::read(&round.store, None).await?;
     let began = Instant::now();
-    let mut callers = JoinSet::new();
-    for _ in 0..CALLERS {
-        let acceptor = acceptor.clone();
-        callers.spawn(async move {
-            let mut latencies = Vec::with_capacity(each);
-            for index in 0..each {
-                let asked = Instant::now();
-                acceptor.submit(backlog::job(index)).await?;
-                latencies.push(asked.elapsed());
-            }
-            anyhow::Ok(latencies)
-        });
-    }
-    let mut latencies = Vec::new();
-    while let Some(caller) = callers.join_next().await {
-        latencies.extend(caller.context("a caller panicked")??);
-    }
+    let callers = (0..CALLERS).map(|_| async {
+        let mut latencies = Vec::with_capacity(each);
+        for index in 0..each {
+            let asked = Instant::now();
+            call(index).await?;
+            latencies.push(asked.elapsed());
+        }
+        anyhow::Ok(latencies)
+    });
+    let latencies = futures::future::try_join_all(callers).await?.concat();
     let took = began.elapsed();
     let after = Moment::read(&round.store, None).await?;
-    options.show_statements("accept-store", &round.store).await;
-    stop.cancel();
+    options.show_statements(name, &round.store).await;
     let count = latencies.len();
-    Ok(vec![Figure::new("accept-store", count, took).latencies(&latencies).cost(before.cost_until(&after, count))])
+    Ok(Figure::new(name, count, took).latencies(&latencies).cost(before.cost_until(&after, count)))
 }

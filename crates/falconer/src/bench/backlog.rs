@@ -46,9 +46,14 @@ pub(super) fn input() -> String {
     )
 }
 
+/// The model of a job: they take turns.
+pub(super) const fn model(index: usize) -> &'static str {
+    MODELS[index % MODELS.len()]
+}
+
 /// The body of a submit of that job.
 pub(super) fn submission(index: usize) -> String {
-    format!(r#"{{"model":"{}","input":{}}}"#, MODELS[index % MODELS.len()], input())
+    format!(r#"{{"model":"{}","input":{}}}"#, model(index), input())
 }
 
 /// A job as the API would hand it to the store.
@@ -57,8 +62,8 @@ pub(super) fn job(index: usize) -> NewJob {
     NewJob {
         id: JobId(store::fresh_id()),
         project: ProjectId::DEFAULT,
-        credential: CredentialId::DEFAULT,
-        model: MODELS[index % MODELS.len()].to_owned(),
+        credential: None,
+        model: model(index).to_owned(),
         input_sha256: Sha256::digest(input.as_bytes()).into(),
         input: Bytes::from(input),
         mints_seed: false,

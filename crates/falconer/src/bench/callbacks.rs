@@ -10,6 +10,7 @@ use super::{
 use anyhow::{Result, ensure};
 use domain::{AttemptId, CredentialId, TokenKeys};
 use simulator::{Simulator, SimulatorConfig};
+use std::net::SocketAddr;
 
 /// Callbacks of one second at the goal's rate.
 const PER_SECOND: usize = 4000;
@@ -60,13 +61,26 @@ pub(super) async fn measure(
     server: &Server,
     requests: Vec<Vec<u8>>,
 ) -> Result<Figure> {
-    let count = requests.len();
     let addr = if name.starts_with("accept") { server.api } else { server.callbacks };
+    measure_at(addr, name, options, round, server, requests, 0).await
+}
+
+/// Sends the requests and says what they cost. So many of them must be refused.
+pub(super) async fn measure_at(
+    addr: SocketAddr,
+    name: &str,
+    options: &Options,
+    round: &Round,
+    server: &Server,
+    requests: Vec<Vec<u8>>,
+    refused: usize,
+) -> Result<Figure> {
+    let count = requests.len();
     store::bench::forget_statements(&round.store).await;
     let before = Moment::read(&round.store, server.pid()).await?;
     let driven = wire::drive(addr, requests, options.connections).await?;
     let after = Moment::read(&round.store, server.pid()).await?;
-    ensure!(driven.refused == 0, "{} of {count} requests were refused", driven.refused);
+    ensure!(driven.refused == refused, "{} of {count} requests were refused", driven.refused);
     options.show_statements(name, &round.store).await;
     Ok(Figure::new(name, count, driven.took).latencies(&driven.latencies).cost(before.cost_until(&after, count)))
 }

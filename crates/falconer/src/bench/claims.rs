@@ -71,7 +71,7 @@ pub(super) async fn by_workers(options: &Options, round: &Round) -> Result<Vec<F
     store::bench::forget_statements(&round.store).await;
     let before = Moment::read(&round.store, None).await?;
     let began = Instant::now();
-    let mut workers = Workers::start(&round.store);
+    let mut workers = Workers::start(&round.store)?;
     for _ in 0..count {
         workers.done.recv().await.context("the workers ended")?;
     }

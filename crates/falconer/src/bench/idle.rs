@@ -19,7 +19,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 
 /// Measures one job at a time: from its commit, and from before the call, to the start of its handler.
 pub(super) async fn latency(_: &Options, round: &Round) -> Result<Vec<Figure>> {
-    let mut workers = Workers::start(&round.store);
+    let mut workers = Workers::start(&round.store)?;
     let acceptor = store::accept::start(&round.store, &workers.wakes, &workers.tasks, &workers.stop);
     let (mut from_commit, mut from_call) = (Vec::new(), Vec::new());
     let began = Instant::now();

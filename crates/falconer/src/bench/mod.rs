@@ -12,13 +12,16 @@
 )]
 
 mod accepts;
+mod auth;
 mod backlog;
 mod callbacks;
 mod claims;
 mod flood;
 mod idle;
 mod meter;
+mod ndjson;
 mod report;
+mod search;
 mod sending;
 mod site;
 mod slots;
@@ -36,6 +39,7 @@ use store::Store;
 
 /// Flags of `falconer bench`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  falconer bench --rounds 1")]
 pub(crate) struct BenchArgs {
     /// What to measure [default: all]
     #[arg(value_name = "NAME")]
@@ -62,10 +66,16 @@ enum Bench {
     CallbacksDurable,
     /// POST /v1/jobs
     Accept,
-    /// POST /v1/jobs/batch, 1,000 lines each
+    /// POST /v1/jobs/batch, arrays of 1,000
     AcceptBatch,
+    /// POST /v1/jobs/batch, one upload of 25,000 lines a second; `--seconds 40` sends a million
+    Ndjson,
     /// Jobs accepted by calls of the store
     AcceptStore,
+    /// Jobs accepted by `select falconer.submit_job(…)`, each in a transaction of its own
+    AcceptSql,
+    /// What it costs to know who calls
+    Auth,
     /// A backlog sent to a fal that answers at once, and recorded
     Dispatch,
     /// Claimed and finished by calls of the store, also with 100,000 waiting
@@ -80,6 +90,8 @@ enum Bench {
     Slots,
     /// Resident memory of a server that waits
     IdleMemory,
+    /// GET /v1/jobs by every filter, among 250,000 jobs a second: a million by default
+    Search,
     /// Genuine callbacks beside floods of junk and 2,000 slow sockets (needs `ulimit -n` of 5,000)
     Flood,
 }
@@ -137,13 +149,17 @@ impl Bench {
             Self::CallbacksDurable => callbacks::run(options, round).await,
             Self::Accept => accepts::single(options, round).await,
             Self::AcceptBatch => accepts::batched(options, round).await,
+            Self::Ndjson => ndjson::run(options, round).await,
             Self::AcceptStore => accepts::store_calls(options, round).await,
+            Self::AcceptSql => accepts::sql_calls(options, round).await,
+            Self::Auth => auth::run(options, round).await,
             Self::Dispatch => sending::dispatch(options, round).await,
             Self::ClaimFinish => claims::store_calls(options, round).await,
             Self::ClaimFinishApalis => claims::by_workers(options, round).await,
             Self::Cycle => sending::cycle(options, round).await,
             Self::IdleLatency => idle::latency(options, round).await,
             Self::IdleMemory => idle::memory(options, round).await,
+            Self::Search => search::run(options, round).await,
             Self::Flood => flood::run(options, round).await,
             Self::Slots => unreachable!("every account of it has a round of its own"),
         }

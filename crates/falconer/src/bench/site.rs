@@ -1,6 +1,6 @@
 //! Where a measurement happens: a database of its own, and the server under measurement as a process of its own.
 
-use crate::{config::Config, random};
+use crate::{config::Config, os_user, random};
 use anyhow::{Context, Result, bail};
 use dev_postgres::{Cluster, ClusterOptions, Durability};
 use domain::{CredentialId, ProjectId};
@@ -126,14 +126,18 @@ impl Round {
 
     /// Makes an API key, and returns the header that carries it.
     pub(super) async fn authorization(&self) -> Result<String> {
+        self.key(ProjectId::DEFAULT).await
+    }
+
+    /// A header value that authenticates a project of that name, which is made where it is missing.
+    pub(super) async fn authorization_in(&self, project: &str) -> Result<String> {
+        self.key(store::projects::find_or_insert(&self.store, project).await?).await
+    }
+
+    async fn key(&self, project: ProjectId) -> Result<String> {
         let secret = KeySecret::of_random(&random::bytes());
-        let key = NewKey {
-            project: ProjectId::DEFAULT,
-            name: "bench".to_owned(),
-            scopes: Scopes::of_project(),
-            expires_at: None,
-        };
-        keys::create(&self.store, &key, &secret).await?;
+        let key = NewKey::new(project, "bench", Scopes::of_project());
+        keys::create(&self.store, &key, &secret, &os_user::by()).await?;
         Ok(format!("Bearer {}", secret.expose()))
     }
 

@@ -40,6 +40,11 @@ pub(super) fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8>
     request
 }
 
+/// Writes a GET as it goes over the wire.
+pub(super) fn get(path: &str, authorization: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: {authorization}\r\n\r\n").into_bytes()
+}
+
 /// Sends all requests, each connection the next one as soon as it has its answer.
 pub(super) async fn drive(addr: SocketAddr, requests: Vec<Vec<u8>>, connections: usize) -> Result<Driven> {
     let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));

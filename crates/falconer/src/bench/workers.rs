@@ -2,9 +2,11 @@
 
 use super::backlog;
 use crate::random;
+use accounts::{Accounts, AccountsConfig, Sealer};
 use anyhow::{Context, Result};
 use apalis::prelude::{BoxDynError, Data, Monitor, WorkerBuilder};
-use domain::{AttemptEvent, CredentialId, RequestId};
+use domain::{AttemptEvent, RequestId, sealing::SealKeys};
+use fal::ClientConfig;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -42,17 +44,17 @@ struct Handling {
 }
 
 impl Workers {
-    pub(super) fn start(store: &Store) -> Self {
+    pub(super) fn start(store: &Store) -> Result<Self> {
         let (wakes, tasks, stop) = (Wakes::default(), TaskTracker::new(), CancellationToken::new());
         let settler = Settler::start(store, backlog::RETRY, &ModelStats::default(), &wakes, &tasks, &stop);
         let settings = Arc::new(DispatchSettings {
-            credential: CredentialId::DEFAULT,
-            places: u32::MAX,
+            in_flight_margin: u32::MAX,
+            handlers_max: HANDLERS,
             timeouts: backlog::TIMEOUTS,
             callback_base: None,
             first_look: Duration::from_secs(2),
         });
-        let queue = DispatchQueue::new(store.clone(), settler.clone(), settings, random::DICE);
+        let queue = DispatchQueue::new(store.clone(), accounts(store)?, settler.clone(), settings, random::DICE);
         let (sender, done) = mpsc::unbounded_channel();
         let (handling, wake) = (Handling { settler, done: sender }, Arc::clone(&wakes.dispatch));
         let monitor = Monitor::new().register(move |restarts| {
@@ -63,13 +65,24 @@ impl Workers {
         });
         let ended = stop.clone();
         let running = tasks.spawn(async move { apalis_queue::run(monitor, &ended, POLL_FLOOR * 10).await });
-        Self { wakes, done, tasks, stop, running }
+        Ok(Self { wakes, done, tasks, stop, running })
     }
 
     pub(super) async fn stop(self) -> Result<()> {
         self.stop.cancel();
         self.running.await.context("the workers panicked")?.context("the workers did not drain")
     }
+}
+
+/// The default account alone. fal is not asked.
+fn accounts(store: &Store) -> Result<Accounts> {
+    let seals = SealKeys::derive(&hex::encode(random::bytes::<32>()))?;
+    let config = AccountsConfig {
+        default: ClientConfig::new("bench:bench".to_owned().into()),
+        http: fal::http_client()?,
+        sealer: Sealer::new(seals, random::bytes),
+    };
+    Ok(Accounts::new(store.clone(), config, 1)?)
 }
 
 async fn handle(dispatch: Dispatch, handling: Data<Handling>) -> Result<(), BoxDynError> {

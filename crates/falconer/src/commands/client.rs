@@ -5,26 +5,29 @@ use super::{
     output::{self, Format},
     problem,
 };
-use crate::config::Config;
+use crate::config::{Config, KeySource};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Args;
-use reqwest::{Method, StatusCode, header};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// For an answer to arrive whole, where nothing is waited for.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a server may be away before a command that can wait gives up.
+pub(crate) const AWAY_MAX: Duration = Duration::from_mins(2);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Which server is asked, and as whom.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ClientArgs {
-    /// Where the API is [default: client.url, else `server.api_addr`]
+    /// Where the API is [default: that of the profile, client.url, else `server.api_addr`]
     #[arg(long, value_name = "URL", help_heading = "Server")]
     url: Option<Url>,
-    /// The API key [default: client.key; best given as `FALCONER_CLIENT__KEY`, where no list of processes shows it]
+    /// The API key [default: that of the profile, client.key; best given as `FALCONER_CLIENT__KEY`, where no list of processes shows it]
     #[arg(long, value_name = "KEY", help_heading = "Server")]
     key: Option<SecretString>,
 }
@@ -59,16 +62,19 @@ pub(crate) enum CallError {
 
 impl Client {
     pub(crate) fn of(config: &Config, args: ClientArgs) -> Result<Self> {
-        let base = match args.url.or_else(|| config.client.url.clone()) {
+        let server = config.client.server(&config.profiles).map_err(|error| Refusal::usage("--profile", error))?;
+        let base = match args.url.or(server.url) {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => format!("http://{}", config.server.api_addr),
         };
-        let key = args.key.or_else(|| config.client.key.clone()).ok_or_else(|| {
-            Refusal::usage(
-                "--key",
-                "no API key is set: `export FALCONER_CLIENT__KEY=$(falconer keys create --project default)`",
-            )
-        })?;
+        let key = match (args.key, server.key) {
+            (Some(key), _) => key,
+            (None, Some(source)) => kept(config, &source)?,
+            (None, None) => {
+                let rule = "no API key is set: `export FALCONER_CLIENT__KEY=$(falconer keys create --project default)`";
+                return Err(Refusal::usage("--key", rule).into());
+            }
+        };
         let http = fal::http_client().context("failed to build the HTTP client")?;
         Ok(Self { http, base, key })
     }
@@ -78,24 +84,45 @@ impl Client {
         self.try_send(call).await.map_err(CallError::into_end)
     }
 
+    /// Asks, and asks again for a while where the server is away or has too much to do. For calls that may be repeated.
+    pub(crate) async fn send_patiently(&self, call: &Call) -> Result<Bytes> {
+        let began = Instant::now();
+        loop {
+            match self.try_send(call).await {
+                Err(error) if error.is_temporary() && began.elapsed() < AWAY_MAX => tokio::time::sleep(PAUSE).await,
+                answer => return answer.map_err(CallError::into_end),
+            }
+        }
+    }
+
     /// Asks, for those who ask again.
     pub(crate) async fn try_send(&self, call: &Call) -> Result<Bytes, CallError> {
-        let unreachable = |source| CallError::Unreachable { base: self.base.clone(), source };
-        let mut request = self
-            .http
-            .request(call.method.clone(), self.url(call))
-            .bearer_auth(self.key.expose_secret())
-            .timeout(call.timeout);
+        let unreachable = |source| self.unreachable(source);
+        let mut request = self.request(call).timeout(call.timeout);
         if let Some(body) = &call.body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body.clone());
-        }
-        if let Some(key) = &call.idempotency_key {
-            request = request.header("idempotency-key", key);
         }
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
         if status.is_success() { Ok(body) } else { Err(CallError::Problem { base: self.base.clone(), status, body }) }
+    }
+
+    /// Sends a body while it is being made, and gives the answer while it arrives. No time limits it as a whole.
+    pub(crate) async fn exchange(&self, call: &Call, kind: &str, body: reqwest::Body) -> Result<Response, CallError> {
+        let request = self.request(call).header(header::CONTENT_TYPE, kind).body(body);
+        let answer = request.send().await.map_err(|source| self.unreachable(source))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = answer.bytes().await.map_err(|source| self.unreachable(source))?;
+        Err(CallError::Problem { base: self.base.clone(), status, body })
+    }
+
+    /// Where it asks.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
     /// Tells the request that would be sent, without the key.
@@ -111,6 +138,18 @@ impl Client {
         let (method, url, key) = (json!(method), json!(url), json!(call.idempotency_key));
         let body = body.unwrap_or("null");
         format!("{{\"method\":{method},\"url\":{url},\"idempotency_key\":{key},\"body\":{body}}}\n")
+    }
+
+    fn request(&self, call: &Call) -> RequestBuilder {
+        let request = self.http.request(call.method.clone(), self.url(call)).bearer_auth(self.key.expose_secret());
+        match &call.idempotency_key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        }
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> CallError {
+        CallError::Unreachable { base: self.base.clone(), source }
     }
 
     fn url(&self, call: &Call) -> String {
@@ -130,6 +169,10 @@ impl Call {
 
     pub(crate) fn post(path: impl Into<String>) -> Self {
         Self::new(Method::POST, path.into())
+    }
+
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, path.into())
     }
 
     /// Adds a parameter where there is a value for it.
@@ -177,6 +220,11 @@ impl CallError {
         }
     }
 
+    /// Whether there was nobody to hear the call.
+    pub(crate) fn is_unconnected(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.is_connect())
+    }
+
     /// Whether the same call may bring more in a moment.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
@@ -184,6 +232,15 @@ impl CallError {
             Self::Problem { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
         }
     }
+}
+
+/// Reads a key from where the settings say, and warns where others may read it too.
+fn kept(config: &Config, source: &KeySource) -> Result<SecretString> {
+    let (key, warning) = config.client.read_key(source)?;
+    if let Some(warning) = warning {
+        eprintln!("warning: {warning}");
+    }
+    Ok(key)
 }
 
 /// Reads an answer that must be JSON of a known shape.

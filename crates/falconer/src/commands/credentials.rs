@@ -1,16 +1,24 @@
-//! `falconer credentials`: fal accounts and the user id that their callbacks are signed for, on the database itself.
+//! `falconer credentials`: fal accounts, their sealed keys and the user id that their callbacks are signed for, on the
+//! database itself.
+
+mod changes;
+mod key_input;
+mod view;
 
 use super::{
     database,
     exit::{self, Exit, Refusal},
     output::{self, OutputArgs},
 };
-use crate::config::Config;
+use crate::{config::Config, os_user};
 use anyhow::{Context, Result};
+use changes::{AssignArgs, CreateArgs, RotateArgs, SlotsArgs, StateArgs};
 use clap::{Args, Subcommand};
 use domain::CredentialId;
-use serde_json::{json, value::to_raw_value};
-use store::credentials;
+use store::{
+    Store,
+    credentials::{self, Credential},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CredentialsCommand {
@@ -20,16 +28,47 @@ pub(crate) enum CredentialsCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Show one fal account; never its key
+    #[command(after_help = format!("Example:\n  falconer credentials show studio -o json\n\n{}", exit::CODES))]
+    Show {
+        /// Which account: its id or its name
+        credential: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Add a fal account, with its key from standard input or a prompt
+    #[command(after_help = format!(
+        "Example:\n  falconer credentials create --name studio --slots 10 --project acme < fal.key\n\n{}", exit::CODES
+    ))]
+    Create(CreateArgs),
+    /// Exchange the key of an account, with the new one from standard input or a prompt
+    #[command(after_help = format!("Example:\n  falconer credentials rotate studio < fal.key\n\n{}", exit::CODES))]
+    Rotate(RotateArgs),
+    /// Say how many runs an account allows at once
+    #[command(after_help = format!("Example:\n  falconer credentials set-slots studio 20\n\n{}", exit::CODES))]
+    SetSlots(SlotsArgs),
+    /// Send nothing more for an account; its jobs wait
+    #[command(after_help = format!("Example:\n  falconer credentials disable studio\n\n{}", exit::CODES))]
+    Disable(StateArgs),
+    /// Send for a disabled account again
+    #[command(after_help = format!("Example:\n  falconer credentials enable studio\n\n{}", exit::CODES))]
+    Enable(StateArgs),
+    /// Let an account pay for a project's new jobs
+    #[command(after_help = format!("Example:\n  falconer credentials assign studio --project acme\n\n{}", exit::CODES))]
+    Assign(AssignArgs),
     /// Pin another user id, or forget the pinned one so that it is learnt afresh
     #[command(after_help = format!("Example:\n  falconer credentials repin --forget\n\n{}", exit::CODES))]
     Repin(Repin),
+    /// Seal every key anew with the first secret of `FALCONER_SECRET`
+    #[command(after_help = format!("Example:\n  falconer credentials reseal\n\n{}", exit::CODES))]
+    Reseal,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Repin {
-    /// Which account
-    #[arg(long, default_value_t = CredentialId::DEFAULT, value_name = "ID")]
-    id: CredentialId,
+    /// Which account: its id or its name
+    #[arg(long, default_value = "default", value_name = "ID|NAME")]
+    id: String,
     #[command(flatten)]
     to: To,
     /// Say what would be done, and do nothing
@@ -51,8 +90,19 @@ struct To {
 impl CredentialsCommand {
     pub(crate) async fn run(self, config: &Config) -> Result<Exit> {
         match self {
-            Self::List { output } => list(config, output).await,
+            Self::List { output } => view::list(&database::open(config).await?, output).await,
+            Self::Show { credential, output } => {
+                let store = database::open(config).await?;
+                view::show(&store, &find(&store, &credential).await?, output).await
+            }
+            Self::Create(args) => args.run(config).await,
+            Self::Rotate(args) => args.run(config).await,
+            Self::SetSlots(args) => args.run(config).await,
+            Self::Disable(args) => args.run(config, false).await,
+            Self::Enable(args) => args.run(config, true).await,
+            Self::Assign(args) => args.run(config).await,
             Self::Repin(repin) => repin.run(config).await,
+            Self::Reseal => changes::reseal(config).await,
         }
     }
 }
@@ -60,8 +110,8 @@ impl CredentialsCommand {
 impl Repin {
     async fn run(self, config: &Config) -> Result<Exit> {
         let user_id = self.to.user_id.as_deref();
-        if user_id.is_some_and(|id| id.trim().is_empty() || id.chars().any(char::is_control)) {
-            return Err(Refusal::usage("--user-id", "must not be empty or hold control characters").into());
+        if let Some(user_id) = user_id {
+            check_user_id(user_id)?;
         }
         let told = match user_id {
             Some(user_id) => format!("pin the user id {user_id} for the credential {}", self.id),
@@ -72,34 +122,45 @@ impl Repin {
             return Ok(Exit::Done);
         }
         let store = database::open(config).await?;
-        if !credentials::repin(&store, self.id, user_id).await.context("failed to write the user id")? {
-            return Err(Refusal::new(Exit::NotFound, format!("there is no credential {}", self.id)).into());
+        let credential = find(&store, &self.id).await?;
+        if !credentials::repin(&store, credential.id, user_id, &os_user::by())
+            .await
+            .context("failed to write the user id")?
+        {
+            return Err(missing(&self.id).into());
         }
         eprintln!("done: {told}");
-        if config.fal.user_id.is_some() && config.fal.user_id.as_deref() != user_id {
+        let is_default = credential.id == CredentialId::DEFAULT;
+        if is_default && config.fal.user_id.is_some() && config.fal.user_id.as_deref() != user_id {
             eprintln!("fal.user_id in the settings says otherwise, and is pinned again when a server starts");
         }
         Ok(Exit::Done)
     }
 }
 
-async fn list(config: &Config, output: OutputArgs) -> Result<Exit> {
-    let store = database::open(config).await?;
-    let all = credentials::list(&store).await.context("failed to read the credentials")?;
-    let items = all
-        .iter()
-        .map(|one| {
-            to_raw_value(&json!({
-                "id": one.id, "name": one.name, "slots": one.slots, "user_id": one.user_id,
-                "user_id_source": one.user_id_source,
-            }))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let rows = all.into_iter().map(|one| {
-        let user_id = one.user_id.unwrap_or_else(|| "not known yet".to_owned());
-        vec![one.id.to_string(), one.name, one.slots.to_string(), user_id, one.user_id_source.unwrap_or_default()]
-    });
-    let heading = ["ID", "NAME", "SLOTS", "USER ID", "SOURCE"];
-    output::print(&output::many(output.format, &items, None, &heading, rows.collect())?);
-    Ok(Exit::Done)
+/// Finds an account by its id, or by its name where only one is called so.
+async fn find(store: &Store, wanted: &str) -> Result<Credential> {
+    let all = credentials::list(store).await.context("failed to read the credentials")?;
+    let id: Option<CredentialId> = wanted.parse().ok();
+    let mut found = all.into_iter().filter(|one| Some(one.id) == id || one.name == wanted);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => {
+            let line = format!("several projects have a credential {wanted}: name it by its id");
+            Err(Refusal::new(Exit::Refused, line).into())
+        }
+        (None, _) => Err(missing(wanted).into()),
+    }
+}
+
+fn missing(wanted: &str) -> Refusal {
+    Refusal::new(Exit::NotFound, format!("there is no credential {wanted}"))
+}
+
+fn check_user_id(user_id: &str) -> Result<()> {
+    if user_id.trim().is_empty() || user_id.len() > 200 || user_id.chars().any(char::is_control) {
+        let rule = "must have 1 to 200 characters, none of them control characters";
+        return Err(Refusal::usage("--user-id", rule).into());
+    }
+    Ok(())
 }

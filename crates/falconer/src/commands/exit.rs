@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode};
 
 /// The codes, as `--help` of every noun tells them.
 pub(crate) const CODES: &str = "\
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 not found · 4 refused · 5 the awaited job did not succeed · 6 time is up";
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 not found · 4 refused · 5 the awaited job did not succeed · 6 time is up · 130 interrupted";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub(crate) enum Exit {
     Refused,
     JobFailed,
     TimedOut,
+    Interrupted,
 }
 
 impl Exit {
@@ -28,6 +29,7 @@ impl Exit {
             Self::Refused => 4,
             Self::JobFailed => 5,
             Self::TimedOut => 6,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -77,5 +79,6 @@ mod tests {
             assert_eq!(usize::from(exit.number()), number);
             assert!(CODES.contains(&format!("{number} ")), "{number}");
         }
+        assert!(CODES.contains(&format!("{} ", Exit::Interrupted.number())));
     }
 }

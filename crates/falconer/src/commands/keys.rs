@@ -1,27 +1,29 @@
-//! `falconer keys`: makes, lists and revokes API keys, on the database itself.
+//! `falconer keys`: makes, lists, rotates and revokes API keys, on the database itself.
+
+mod create;
+mod view;
 
 use super::{
     database,
     exit::{self, Exit, Refusal},
     output::{self, OutputArgs, second},
 };
-use crate::{config::Config, random};
+use crate::{config::Config, os_user, random};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use domain::{KeyId, ProjectId};
-use serde_json::{json, value::to_raw_value};
-use std::{collections::HashMap, time::Duration};
+use domain::KeyId;
+use std::time::Duration;
 use store::{
     Store,
-    keys::{self, KeySecret, KeyView, NewKey, Scope, Scopes},
-    projects,
+    callbacks::Reader,
+    keys::{self, KeySecret, Revoked, Rotated, Rotation},
 };
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Make a key, and print it once, alone on standard output
     #[command(after_help = "Example:\n  export FALCONER_CLIENT__KEY=$(falconer keys create --project default)")]
-    Create(CreateArgs),
+    Create(create::CreateArgs),
     /// List keys, without their secrets
     #[command(after_help = "Example:\n  falconer keys list --project acme -o json")]
     List {
@@ -31,6 +33,17 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Show one key, without its secret
+    #[command(after_help = format!("Example:\n  falconer keys show 01990000-0000-7000-8000-000000000001\n\n{}", exit::CODES))]
+    Show {
+        /// The key's id, as `keys list` tells it
+        id: KeyId,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Make a new secret for what a key is, print it once, and let the old one count a little longer
+    #[command(after_help = format!("Example:\n  falconer keys rotate 01990000-0000-7000-8000-000000000001 --grace 1h\n\n{}", exit::CODES))]
+    Rotate(RotateArgs),
     /// Revoke a key; running servers refuse it within five seconds
     #[command(after_help = format!("Example:\n  falconer keys revoke 01990000-0000-7000-8000-000000000001\n\n{}", exit::CODES))]
     Revoke {
@@ -43,17 +56,13 @@ pub(crate) enum KeysCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CreateArgs {
-    /// Whose key it is; made when missing
-    #[arg(long, value_name = "NAME")]
-    project: String,
-    /// What tells the key from others
-    #[arg(long, default_value = "made by falconer keys create", value_name = "TEXT")]
-    name: String,
-    /// What it allows: submit, read, operate, money, admin [default: all but admin]
-    #[arg(long = "scope", value_delimiter = ',', value_name = "SCOPE,…")]
-    scopes: Vec<Scope>,
-    /// When it ends to count, from now on
+pub(crate) struct RotateArgs {
+    /// The key's id, as `keys list` tells it
+    id: KeyId,
+    /// How long the old secret counts on
+    #[arg(long, default_value = "24h", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    grace: Duration,
+    /// When the new one ends to count, from now on [default: as the old one would have]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
     expires_in: Option<Duration>,
     /// Say what would be done, and do nothing
@@ -66,6 +75,8 @@ impl KeysCommand {
         match self {
             Self::Create(args) => args.run(config).await,
             Self::List { project, output } => list(&database::open(config).await?, project.as_deref(), output).await,
+            Self::Show { id, output } => show(&database::open(config).await?, id, output).await,
+            Self::Rotate(args) => args.run(config).await,
             Self::Revoke { id, dry_run: true } => {
                 output::print(&format!("would revoke the key {id}\n"));
                 Ok(Exit::Done)
@@ -75,82 +86,71 @@ impl KeysCommand {
     }
 }
 
-impl CreateArgs {
+impl RotateArgs {
     async fn run(self, config: &Config) -> Result<Exit> {
-        if !projects::is_name(&self.project) {
-            let rule = "must be 1 to 63 of a-z, 0-9, _ and -, a letter or digit first";
-            return Err(Refusal::usage("--project", rule).into());
-        }
-        let scopes = if self.scopes.is_empty() { Scopes::of_project() } else { Scopes::new(self.scopes) };
-        let told = format!("a key of the project {} that allows {}", self.project, scopes.names().join(", "));
+        let grace = humantime::format_duration(self.grace);
         if self.dry_run {
-            output::print(&format!("would make {told}\n"));
+            output::print(&format!("would rotate the key {}, which would count for {grace} more\n", self.id));
             return Ok(Exit::Done);
         }
         let store = database::open(config).await?;
-        let project = projects::find_or_insert(&store, &self.project).await.context("failed to make the project")?;
-        let expires_at = match self.expires_in {
-            Some(after) => Some(store.now().await.context("failed to read the database's time")? + after),
-            None => None,
-        };
+        let expires_at = after(&store, self.expires_in).await?;
+        let rotation = Rotation { key: self.id, grace: self.grace, expires_at };
         let secret = KeySecret::of_random(&random::bytes());
-        let id = keys::create(&store, &NewKey { project, name: self.name, scopes, expires_at }, &secret)
-            .await
-            .context("failed to store the key")?;
-        output::print(&format!("{}\n", secret.expose()));
-        eprintln!("made {told}; it is shown this once. `falconer keys revoke {id}` ends it.");
-        Ok(Exit::Done)
+        let rotated = keys::rotate(&store, Reader::Operator, &rotation, &secret, &os_user::by(), None).await;
+        match rotated.context("failed to rotate the key")? {
+            Rotated::Done(made) => {
+                output::print(&format!("{}\n", secret.expose()));
+                eprintln!("made {made}, whose secret is shown this once; {} counts for {grace} more", self.id);
+                Ok(Exit::Done)
+            }
+            Rotated::Refused(why) => {
+                Err(Refusal::new(Exit::Refused, format!("the key {} cannot be rotated: {why}", self.id)).into())
+            }
+            Rotated::NotFound | Rotated::Replayed(_) | Rotated::KeyReused => Err(missing(self.id)),
+        }
     }
 }
 
 async fn list(store: &Store, project: Option<&str>, output: OutputArgs) -> Result<Exit> {
-    let projects = projects::list(store).await.context("failed to read the projects")?;
-    let names: HashMap<ProjectId, String> = projects.into_iter().map(|project| (project.id, project.name)).collect();
     let wanted = match project {
         None => None,
         Some(name) => {
-            let found = names.iter().find(|(_, own)| own.as_str() == name).map(|(id, _)| *id);
+            let found = store::projects::find(store, name).await.context("failed to read the projects")?;
             Some(found.ok_or_else(|| Refusal::new(Exit::NotFound, format!("there is no project {name}")))?)
         }
     };
     let keys = keys::list(store, wanted).await.context("failed to read the keys")?;
-    let items = keys.iter().map(|key| to_raw_value(&as_json(key, &names))).collect::<Result<Vec<_>, _>>()?;
-    let rows = keys.iter().map(|key| as_row(key, &names)).collect();
-    let heading = ["ID", "PROJECT", "NAME", "KEY", "SCOPES", "CREATED", "LAST USED", "STATE"];
-    output::print(&output::many(output.format, &items, None, &heading, rows)?);
+    let items = keys.iter().map(view::json).collect::<Result<Vec<_>, _>>()?;
+    let rows = keys.iter().map(view::row).collect();
+    output::print(&output::many(output.format, &items, None, &view::HEADING, rows)?);
+    Ok(Exit::Done)
+}
+
+async fn show(store: &Store, id: KeyId, output: OutputArgs) -> Result<Exit> {
+    let key = keys::get(store, Reader::Operator, id).await.context("failed to read the key")?;
+    let key = key.ok_or_else(|| missing(id))?;
+    output::print(&output::one(output.format, view::json(&key)?.get(), &view::rows(&key)));
     Ok(Exit::Done)
 }
 
 async fn revoke(store: &Store, id: KeyId) -> Result<Exit> {
-    if !keys::revoke(store, None, id).await.context("failed to revoke the key")? {
-        return Err(Refusal::new(Exit::NotFound, format!("there is no key {id} that still counts")).into());
+    match keys::revoke(store, Reader::Operator, id, &os_user::by()).await.context("failed to revoke the key")? {
+        Revoked::Done => eprintln!("revoked {id}"),
+        Revoked::Already => eprintln!("{id} was revoked before"),
+        Revoked::NotFound => return Err(missing(id)),
     }
-    eprintln!("revoked {id}");
     Ok(Exit::Done)
 }
 
-fn as_json(key: &KeyView, projects: &HashMap<ProjectId, String>) -> serde_json::Value {
-    json!({
-        "id": key.id, "project": projects.get(&key.project), "name": key.name, "prefix": key.prefix,
-        "scopes": key.scopes, "created_at": key.created_at, "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at, "last_used_at": key.last_used_at,
-    })
+fn missing(id: KeyId) -> anyhow::Error {
+    Refusal::new(Exit::NotFound, format!("there is no key {id}")).into()
 }
 
-fn as_row(key: &KeyView, projects: &HashMap<ProjectId, String>) -> Vec<String> {
-    let state = match (key.revoked_at, key.expires_at) {
-        (Some(at), _) => format!("revoked {}", second(at)),
-        (None, Some(at)) => format!("until {}", second(at)),
-        (None, None) => "counts".to_owned(),
-    };
-    vec![
-        key.id.to_string(),
-        projects.get(&key.project).cloned().unwrap_or_default(),
-        key.name.clone(),
-        format!("{}…", key.prefix),
-        key.scopes.join(","),
-        second(key.created_at),
-        key.last_used_at.map_or_else(|| "never".to_owned(), second),
-        state,
-    ]
+/// The instant that comes this long after now, by the database's clock.
+async fn after(store: &Store, wait: Option<Duration>) -> Result<Option<chrono::DateTime<chrono::Utc>>> {
+    let Some(wait) = wait else { return Ok(None) };
+    let now = store.now().await.context("failed to read the database's time")?;
+    let at = chrono::TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait));
+    at.map(Some).ok_or_else(|| Refusal::usage("--expires-in", "must end within the calendar").into())
 }

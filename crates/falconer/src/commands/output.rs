@@ -38,10 +38,19 @@ pub(crate) fn print_result(bytes: &[u8]) {
     }
 }
 
+/// Writes an answer of which more is to come, and tells whether anybody reads it.
+pub(crate) fn try_print(text: &str) -> bool {
+    write(text.as_bytes()).is_ok()
+}
+
 fn print_exact(bytes: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    let written = write(bytes);
     drop(written);
+}
+
+fn write(bytes: &[u8]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
 /// Writes one thing: its JSON byte for byte, or the rows of a table without a heading.

@@ -61,8 +61,11 @@ pub(crate) async fn print(
             } else {
                 Vec::new()
             };
-            output::print(&output::many(format, &items, cursor.as_deref(), columns.heading, rows)?);
+            let is_read = output::try_print(&output::many(format, &items, cursor.as_deref(), columns.heading, rows)?);
             items.clear();
+            if !is_read {
+                return Ok(());
+            }
         }
         if ends {
             break;

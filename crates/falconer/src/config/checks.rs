@@ -46,10 +46,15 @@ pub(super) fn broken(config: &Config) -> Vec<String> {
             config.database.max_connections >= PoolSizes::TOTAL_MIN,
             format!("database.max_connections must be at least {}", PoolSizes::TOTAL_MIN),
         ),
+        (
+            config.api.burst.is_none() || config.api.rate_per_second.is_some(),
+            "api.burst needs api.rate_per_second".to_owned(),
+        ),
         (config.receiver.body_max.as_u64() >= 1024, "receiver.body_max must be at least 1KB".to_owned()),
         (config.fal.slots.get() <= 100_000, "fal.slots must not be more than 100000".to_owned()),
         positive("reconciler.first_look", reconciler.first_look),
         positive("reconciler.poll_max", reconciler.poll_max),
+        positive("retention.audit_log", config.retention.audit_log),
         positive("receiver.leeway", config.receiver.leeway),
         positive("submitter.submit_timeout", submitter.submit_timeout),
     ];

@@ -1,6 +1,6 @@
 //! Reads settings: flags before environment, environment before file, file before default.
 
-use super::{Config, DEFAULT, Secrets, checks};
+use super::{Config, DEFAULT, Secrets, checks, user_file};
 use anyhow::{Context, Result, bail};
 use figment::{
     Figment,
@@ -9,6 +9,9 @@ use figment::{
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use std::{collections::BTreeMap, path::PathBuf};
+
+/// Read where no other file is named.
+const FILE: &str = "falconer.toml";
 
 /// The only `FALCONER_` names that are no settings.
 const OTHER_NAMES: [&str; 4] =
@@ -21,16 +24,42 @@ pub(crate) type Overrides = BTreeMap<String, figment::value::Value>;
 /// it is there.
 pub(crate) fn load(file: Option<PathBuf>, overrides: &Overrides) -> Result<Config> {
     let environment: BTreeMap<String, String> = environment().collect();
-    refuse_unknown_names(&environment)?;
-    let named = file.or_else(|| environment.get("FALCONER_CONFIG").map(PathBuf::from));
-    let mut figment = Figment::from(Toml::string(DEFAULT));
-    match named {
+    extract(Figment::from(Toml::string(DEFAULT)), file, overrides, &environment)
+}
+
+/// Reads settings for a command that asks a server: those of the person's own file too, beneath all others. `profile` is
+/// the one that a flag names.
+pub(crate) fn load_for_client(file: Option<PathBuf>, profile: Option<String>) -> Result<Config> {
+    let environment: BTreeMap<String, String> = environment().collect();
+    let (figment, own) = user_file::merge(Figment::from(Toml::string(DEFAULT)), &environment)?;
+    let mut config = extract(figment, file.clone(), &Overrides::new(), &environment)?;
+    config.client.chosen_by_flag = profile;
+    config.client.url_in_environment = environment.contains_key("FALCONER_CLIENT__URL");
+    config.client.key_in_environment = environment.contains_key("FALCONER_CLIENT__KEY");
+    config.client.home = environment.get("HOME").map(PathBuf::from);
+    let files = [own, Some(path_of(file, &environment).unwrap_or_else(|| PathBuf::from(FILE)))];
+    config.client.files = files.into_iter().flatten().filter(|path| path.is_file()).collect();
+    Ok(config)
+}
+
+fn path_of(file: Option<PathBuf>, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    file.or_else(|| environment.get("FALCONER_CONFIG").map(PathBuf::from))
+}
+
+fn extract(
+    mut figment: Figment,
+    file: Option<PathBuf>,
+    overrides: &Overrides,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config> {
+    refuse_unknown_names(environment)?;
+    match path_of(file, environment) {
         Some(path) => {
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("failed to read the configuration {}", path.display()))?;
             figment = figment.merge(Toml::string(&text));
         }
-        None => figment = figment.merge(Toml::file("falconer.toml")),
+        None => figment = figment.merge(Toml::file(FILE)),
     }
     figment = figment.merge(Env::prefixed("FALCONER_").filter(|key| key.as_str().contains("__")).split("__"));
     for (path, value) in overrides {

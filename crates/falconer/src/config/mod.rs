@@ -2,16 +2,20 @@
 
 mod checks;
 mod load;
+mod profiles;
 mod show;
+mod user_file;
 
-pub(crate) use load::{Overrides, load};
+pub(crate) use load::{Overrides, load, load_for_client};
+pub(crate) use profiles::{ClientConfig, KeySource, ProfileConfig};
 pub(crate) use show::redacted;
 
 use bytesize::ByteSize;
 use domain::{RetryPolicy, Timeouts};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, time::Duration};
+use store::keys::Rate;
 use url::Url;
 
 /// The commented default, as `falconer config default` prints it.
@@ -22,6 +26,7 @@ pub(crate) const DEFAULT: &str = include_str!("default.toml");
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: ServerConfig,
+    pub(crate) api: ApiConfig,
     pub(crate) fal: FalConfig,
     pub(crate) database: DatabaseConfig,
     pub(crate) submitter: SubmitterConfig,
@@ -31,6 +36,9 @@ pub(crate) struct Config {
     pub(crate) shutdown: ShutdownConfig,
     pub(crate) retention: RetentionConfig,
     pub(crate) client: ClientConfig,
+    /// Servers by name, of which `client.profile` chooses one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) profiles: BTreeMap<String, ProfileConfig>,
     /// From outside the sections, never printed.
     #[serde(skip)]
     pub(crate) secrets: Secrets,
@@ -54,6 +62,13 @@ pub(crate) struct ServerConfig {
     pub(crate) callback_addr: SocketAddr,
     pub(crate) metrics_addr: SocketAddr,
     pub(crate) public_url: Option<Url>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiConfig {
+    pub(crate) rate_per_second: Option<NonZeroU32>,
+    pub(crate) burst: Option<NonZeroU32>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -145,15 +160,15 @@ pub(crate) struct RetentionConfig {
     pub(crate) jobs: Duration,
     #[serde(with = "humantime_serde")]
     pub(crate) callbacks: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) audit_log: Duration,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ClientConfig {
-    pub(crate) url: Option<Url>,
-    /// Never shown.
-    #[serde(skip_serializing)]
-    pub(crate) key: Option<SecretString>,
+impl ApiConfig {
+    /// What a key may do that says nothing of it; nothing means that there is no limit.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        self.rate_per_second.map(|per_second| Rate { per_second, burst: self.burst })
+    }
 }
 
 impl Config {

@@ -70,6 +70,8 @@ fn run(request_id: &str, token: &str) -> RequestView {
         request_id: request_id.to_owned(),
         gateway_request_id: request_id.to_owned(),
         ordinal: 0,
+        account: 0,
+        key_id: "key".to_owned(),
         endpoint: "fal-ai/flux/dev".to_owned(),
         webhook_url: Some(format!("http://127.0.0.1:4801/hooks/fal/{token}")),
         state: RequestState::Completed,

@@ -1,7 +1,7 @@
 //! The API key of somebody who has just started.
 
 use super::StateDir;
-use crate::{config::Config, random, serve};
+use crate::{config::Config, os_user, random, serve};
 use anyhow::{Context, Result};
 use domain::ProjectId;
 use std::path::PathBuf;
@@ -40,8 +40,7 @@ pub(super) async fn keep(config: &Config, state: &StateDir, simulated: bool) -> 
 /// Makes a key that may do everything that a project may, for the project `default`.
 pub(crate) async fn make_key(store: &Store, name: &str) -> Result<KeySecret> {
     let secret = KeySecret::of_random(&random::bytes());
-    let key =
-        NewKey { project: ProjectId::DEFAULT, name: name.to_owned(), scopes: Scopes::of_project(), expires_at: None };
-    keys::create(store, &key, &secret).await.context("failed to make an API key")?;
+    let key = NewKey::new(ProjectId::DEFAULT, name, Scopes::of_project());
+    keys::create(store, &key, &secret, &os_user::by()).await.context("failed to make an API key")?;
     Ok(secret)
 }

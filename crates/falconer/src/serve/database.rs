@@ -29,6 +29,9 @@ pub(crate) async fn open(config: &Config) -> Result<Store> {
     let store = Store::open(&options, PoolSizes::of_total(config.database.max_connections));
     // An installation that stood still for weeks has no place for the ids of today, and retention comes only by the clock.
     store::retention::ensure_partitions(&store).await.context("failed to make the coming partitions")?;
+    // Before anything is written: in another cluster the order of events begins anew.
+    let epoch = store::events::ensure_epoch(&store).await.context("failed to read the epoch of events")?;
+    tracing::debug!(epoch, "events are ordered within epoch {epoch}");
     Ok(store)
 }
 

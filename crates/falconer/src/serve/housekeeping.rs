@@ -3,6 +3,7 @@
 //! What must run every second is a plain loop; what runs by the clock on the wall is apalis-cron's.
 
 mod audit;
+mod feed;
 
 use super::{Engine, Role, Roles};
 use crate::durations::POLL_FLOOR;
@@ -20,12 +21,17 @@ const KNOWN_MODELS: [&str; 4] =
 /// Seconds, minutes, hours, days, months, weekdays.
 const RETENTION_AT: &str = "0 */10 * * * *";
 const PRICES_AT: &str = "30 5 * * * *";
+/// Rows of the audit log that one run removes.
+const ROWS_AT_ONCE: u32 = 10_000;
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Starts what this process keeps in order.
 pub(crate) fn start(engine: &Engine, roles: &Roles, tasks: &TaskTracker, stop: &CancellationToken) {
     if roles.has(Role::Submitter) {
         tasks.spawn(sweep(engine.clone(), stop.clone()));
+    }
+    if roles.has(Role::Api) {
+        tasks.spawn(feed::measure(engine.store.clone(), stop.clone()));
     }
     tasks.spawn(exchange_latencies(engine.clone(), stop.clone()));
     tasks.spawn(by_the_clock(engine.clone(), roles.has(Role::Reconciler), stop.clone()));
@@ -99,7 +105,8 @@ async fn retain(_: Tick, engine: Data<Engine>) -> Result<(), BoxDynError> {
     };
     let done = async {
         store::retention::run(&engine.store, &keep).await?;
-        store::orphans::prune(&engine.store).await
+        store::orphans::prune(&engine.store).await?;
+        store::audit::prune(&engine.store, engine.config.retention.audit_log, ROWS_AT_ONCE).await
     };
     match done.await {
         Err(error) if error.is_unavailable() => {
@@ -121,7 +128,7 @@ async fn refresh_prices(engine: &Engine) -> Result<(), String> {
     for model in store::lanes::models(&engine.store).await.map_err(|error| text(&error))? {
         models.extend(EndpointId::parse(&model).ok().filter(|id| !models.contains(id)));
     }
-    let fetched = engine.fal.prices(&models).await;
+    let fetched = engine.accounts.default_client().prices(&models).await;
     if let Ok(fetched) = &fetched {
         let rows: Vec<ModelPrice> = fetched
             .iter()

@@ -11,16 +11,25 @@ mod workers;
 pub(crate) use database::{DURABILITY, options as database_options};
 pub(crate) use roles::{Role, Roles};
 
-use crate::{config::Config, durations::unix_now};
+use crate::{config::Config, durations::unix_now, random};
+use accounts::{Accounts, AccountsConfig, Sealer};
 use anyhow::{Context, Result, bail};
-use domain::{CredentialId, TokenKeys};
+use domain::{CredentialId, TokenKeys, sealing::SealKeys};
 use failpoints::Point;
-use fal::{ClientConfig, QueueClient, jwks::KeyStore};
+use fal::{ClientConfig, jwks::KeyStore};
 use receiver::{Receiver, Rejections};
-use reconciler::Bills;
+use reconciler::Books;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
-use store::{Store, accept::Acceptor, log_limit::LogLimit, model_stats::ModelStats, settle::Settler, wake::Wakes};
+use store::{
+    Store,
+    accept::{Acceptor, SubmitSettings},
+    jobs::Watch,
+    log_limit::LogLimit,
+    model_stats::ModelStats,
+    settle::Settler,
+    wake::Wakes,
+};
 use submitter::{Intake, Prices, Submitter};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -39,12 +48,13 @@ pub(crate) struct Engine {
     pub(crate) config: Arc<Config>,
     pub(crate) store: Store,
     pub(crate) wakes: Wakes,
+    watch: Watch,
     pub(crate) stats: ModelStats,
     pub(crate) settler: Settler,
     pub(crate) intake: Intake,
     pub(crate) prices: Prices,
-    pub(crate) fal: Arc<QueueClient>,
-    pub(crate) bills: Bills,
+    pub(crate) accounts: Accounts,
+    pub(crate) books: Books,
     pub(crate) receiver: Receiver,
     pub(crate) tokens: TokenKeys,
 }
@@ -67,9 +77,14 @@ pub(crate) async fn run(config: Config, roles: &Roles, stop: CancellationToken) 
     store::credentials::configure(&store, CredentialId::DEFAULT, config.fal.slots.get(), config.fal.user_id.as_deref())
         .await
         .context("failed to write the credential's settings")?;
+    let settings = SubmitSettings { attempts_max: config.submitter.attempts_max };
+    store::accept::publish(&store, settings, fal::seeds::models())
+        .await
+        .context("failed to write the settings of falconer.submit_job")?;
     let listeners = Listeners::bind(&config, roles).await?;
     let (stops, tasks) = (Stops::default(), TaskTracker::new());
     let engine = Engine::start(config, store, &tasks, &stops)?;
+    engine.accounts.refresh().await.context("failed to read the credentials")?;
     receiver::keys::load(&engine.store, &engine.receiver.keys, engine.config.fal.jwks_url.as_str()).await;
     // What is not warm is only slow.
     if let Err(error) = store::settle::warm(&engine.store).await {
@@ -125,6 +140,7 @@ async fn serve(
     if let Some(listener) = listeners.api {
         takers.spawn(api::serve(listener, engine.api_state(&stops.intake), stops.intake.clone()));
     }
+    tasks.spawn(engine.accounts.clone().keep(stops.writers.clone()));
     let workers = workers::start(&engine, roles, &takers, &stops);
     housekeeping::start(&engine, roles, &takers, &stops.intake);
     wakes::start(&engine, roles, &takers, &stops.intake);
@@ -167,16 +183,17 @@ impl Engine {
         let tokens = TokenKeys::derive(master.expose_secret()).context("FALCONER_SECRET cannot be used")?;
         let http = fal::http_client().context("failed to build the HTTP client")?;
         let keys = KeyStore::new(http.clone(), config.fal.jwks_url.clone(), unix_now).context("fal.jwks_url")?;
-        let fal = Arc::new(queue_client(&config, http)?);
-        let bills = Bills::new(Arc::clone(&fal));
+        let accounts_config = AccountsConfig { default: client_config(&config)?, http, sealer: sealer(&config)? };
+        let accounts = Accounts::new(store.clone(), accounts_config, config.fal.slots.get())
+            .context("the [fal] settings cannot be used")?;
+        // Looks at one attempt are further apart, so that none is made in vain.
+        let fresh = config.reconciler.poll_max.min(config.reconciler.history_after) / 5;
+        let books = Books::new(accounts.clone(), fresh);
         let (wakes, stats, prices) = (Wakes::default(), ModelStats::default(), Prices::default());
         let settler = Settler::start(&store, config.retry(), &stats, &wakes, tasks, &stops.writers);
+        let watch = Watch::start(&store, &wakes, tasks, &stops.writers);
         let acceptor: Acceptor = store::accept::start(&store, &wakes, tasks, &stops.writers);
-        let submitter = Submitter {
-            credential: CredentialId::DEFAULT,
-            attempts_max: config.submitter.attempts_max,
-            prices: prices.clone(),
-        };
+        let submitter = Submitter { attempts_max: config.submitter.attempts_max, prices: prices.clone() };
         let receiver = Receiver {
             tokens: tokens.clone(),
             keys,
@@ -192,12 +209,13 @@ impl Engine {
             config: Arc::new(config),
             store,
             wakes,
+            watch,
             stats,
             settler,
             intake,
             prices,
-            fal,
-            bills,
+            accounts,
+            books,
             receiver,
             tokens,
         })
@@ -209,16 +227,31 @@ impl Engine {
             intake: self.intake.clone(),
             settler: self.settler.clone(),
             wakes: self.wakes.clone(),
-            fal: QueueClient::clone(&self.fal),
+            watch: self.watch.clone(),
+            accounts: self.accounts.clone(),
             receiver: self.receiver.clone(),
             keys: api::auth::KeyCache::default(),
+            rates: api::rate::Rates::new(self.config.api.rate()),
+            draw: random::bytes::<32>,
+            streams: api::streams::Streams::default(),
             limits: api::ApiLimits::default(),
+            adopt: api::AdoptSettings { callback_base: self.config.callback_base(), timeouts: self.config.timeouts() },
             stop: stop.clone(),
         }
     }
 }
 
-fn queue_client(config: &Config, http: reqwest::Client) -> Result<QueueClient> {
+/// What seals the keys of fal accounts.
+pub(crate) fn sealer(config: &Config) -> Result<Sealer> {
+    let Some(master) = &config.secrets.master else {
+        bail!("FALCONER_SECRET is not set: the keys of fal accounts are sealed with it (at least 32 bytes)");
+    };
+    let seals = SealKeys::derive(master.expose_secret()).context("FALCONER_SECRET cannot be used")?;
+    Ok(Sealer::new(seals, random::bytes))
+}
+
+/// The client of the default account, from `FAL_KEY`.
+fn client_config(config: &Config) -> Result<ClientConfig> {
     let key = match &config.secrets.fal_key {
         Some(key) => key.clone(),
         // A simulator on this machine asks for a key and does not look at it.
@@ -230,14 +263,13 @@ fn queue_client(config: &Config, http: reqwest::Client) -> Result<QueueClient> {
             config.fal.queue_url
         ),
     };
-    let client = ClientConfig {
+    Ok(ClientConfig {
         queue_url: config.fal.queue_url.clone(),
         platform_url: config.fal.platform_url.clone(),
         billing_events_path: config.fal.billing_events_path.clone(),
         submit_timeout: config.submitter.submit_timeout,
         ..ClientConfig::new(key)
-    };
-    QueueClient::new(client, http).context("the [fal] settings cannot be used")
+    })
 }
 
 /// Says once what this process is and where it can be found.

@@ -4,8 +4,7 @@ use super::{Engine, Role, Roles, Stops};
 use crate::{durations::POLL_FLOOR, random};
 use anyhow::{Context, Result};
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt as _};
-use domain::CredentialId;
-use reconciler::{History, LookQueue, Reconciler, ReconcilerSettings, look_at};
+use reconciler::{LookQueue, Looker, ReconcilerSettings, look_at};
 use std::{sync::Arc, time::Duration};
 use store::{
     apalis_queue::{self, QueueBackend},
@@ -52,26 +51,31 @@ pub(crate) fn start(
 fn register_dispatch(monitor: Monitor, engine: &Engine) -> Monitor {
     let config = &engine.config;
     let settings = Arc::new(DispatchSettings {
-        credential: CredentialId::DEFAULT,
-        places: config.fal.slots.get() + config.submitter.in_flight_margin,
+        in_flight_margin: config.submitter.in_flight_margin,
+        handlers_max: HANDLERS_MAX,
         timeouts: config.timeouts(),
         callback_base: config.callback_base(),
         first_look: config.reconciler.first_look,
     });
-    let handlers = (settings.places as usize).min(HANDLERS_MAX);
     let dispatcher = Dispatcher {
         settings: Arc::clone(&settings),
-        fal: Arc::clone(&engine.fal),
+        accounts: engine.accounts.clone(),
         settler: engine.settler.clone(),
         stats: engine.stats.clone(),
         tokens: engine.tokens.clone(),
         dice: random::DICE,
     };
-    let queue = DispatchQueue::new(engine.store.clone(), engine.settler.clone(), settings, random::DICE);
+    let queue = DispatchQueue::new(
+        engine.store.clone(),
+        engine.accounts.clone(),
+        engine.settler.clone(),
+        settings,
+        random::DICE,
+    );
     let wake = Arc::clone(&engine.wakes.dispatch);
     monitor.register(move |restarts| {
         WorkerBuilder::new(format!("dispatch-{restarts}"))
-            .backend(QueueBackend::new(queue.clone(), Arc::clone(&wake), POLL_FLOOR, BATCH).slots(handlers))
+            .backend(QueueBackend::new(queue.clone(), Arc::clone(&wake), POLL_FLOOR, BATCH).slots(HANDLERS_MAX))
             .data(dispatcher.clone())
             .catch_panic()
             .build(send_one)
@@ -90,15 +94,12 @@ fn register_looks(monitor: Monitor, engine: &Engine) -> Monitor {
         hold: engine.config.submitter.lease,
     });
     let queue = LookQueue::new(engine.store.clone(), &settings);
-    let reconciler = Reconciler {
+    let looker = Looker {
         settings,
         store: engine.store.clone(),
-        fal: Arc::clone(&engine.fal),
+        books: engine.books.clone(),
         settler: engine.settler.clone(),
         stats: engine.stats.clone(),
-        // Looks at one attempt are further apart, so that none is made in vain.
-        history: History::new(Arc::clone(&engine.fal), config.poll_max.min(config.history_after) / 5),
-        bills: engine.bills.clone(),
         dice: random::DICE,
         outages: LogLimit::default(),
     };
@@ -108,7 +109,7 @@ fn register_looks(monitor: Monitor, engine: &Engine) -> Monitor {
             .backend(
                 QueueBackend::new(queue.clone(), Arc::clone(&wake), POLL_FLOOR, LOOKS_AT_ONCE).slots(LOOKS_AT_ONCE),
             )
-            .data(reconciler.clone())
+            .data(looker.clone())
             .catch_panic()
             .build(look_at)
     })

@@ -16,6 +16,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RESERVED: u32 = 3;
 /// This machine's clock and the database's may differ by so many seconds.
 const SKEW_SECONDS_MAX: i64 = 2;
+/// No transaction of ours lasts so long.
+const HELD_SECONDS_MAX: f64 = 60.0;
 /// A running server keeps three weeks of partitions ahead.
 const PARTITION_DAYS_WANTED: i64 = 14;
 
@@ -128,6 +130,7 @@ async fn contents(store: &Store) -> Vec<Finding> {
     let rows = [
         clock(now - before),
         or_failed("partitions", partitions(store, now).await),
+        or_failed("events", events(store).await),
         or_failed("account", account(store).await),
         or_failed("API keys", api_keys(store).await),
     ];
@@ -156,6 +159,23 @@ async fn partitions(store: &Store, now: i64) -> Result<Finding> {
         1..PARTITION_DAYS_WANTED => Finding::warn(NAME, found, REMEDY),
         _ => Finding::ok(NAME, found),
     })
+}
+
+async fn events(store: &Store) -> Result<Finding> {
+    const NAME: &str = "events";
+    let feed = store::events::health(store).await?;
+    if !feed.epoch_is_here {
+        return Ok(Finding::warn(
+            NAME,
+            "the database comes from another cluster",
+            "falconer serve, which begins an epoch",
+        ));
+    }
+    if feed.held_seconds > HELD_SECONDS_MAX {
+        let found = format!("held back for {:.0} s by a transaction that does not end", feed.held_seconds);
+        return Ok(Finding::warn(NAME, found, "docs/events.md, *When the feed stands still*"));
+    }
+    Ok(Finding::ok(NAME, format!("readers are {:.0} s behind at most", feed.behind_seconds)))
 }
 
 async fn account(store: &Store) -> Result<Finding> {

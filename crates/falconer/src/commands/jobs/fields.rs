@@ -9,6 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// A field's name and its value as JSON.
+pub(crate) type Flag = (&'static str, String);
+
 /// What a job may be given, but for its model.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct JobFields {
@@ -54,6 +57,13 @@ impl JobFields {
 
     /// Writes the body of a request: `first`, then what the flags say.
     pub(crate) fn body(&self, first: &[(&str, Option<String>)]) -> Result<String> {
+        let first = first.iter().filter_map(|(name, value)| Some((*name, value.clone()?)));
+        let members = first.chain(self.flags()?).map(|(name, value)| format!("\"{name}\":{value}"));
+        Ok(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
+    }
+
+    /// What the flags say.
+    pub(crate) fn flags(&self) -> Result<Vec<Flag>> {
         let text = |value: &Option<String>| value.as_ref().map(|value| json!(value).to_string());
         let number = |value: Option<i64>| value.map(|value| value.to_string());
         let unique = self.unique.as_ref().map(|key| json!({"key": key, "for": self.unique_for}).to_string());
@@ -68,9 +78,7 @@ impl JobFields {
             ("on_unknown", text(&self.on_unknown)),
             ("unique", unique),
         ];
-        let members =
-            first.iter().chain(&own).filter_map(|(name, value)| Some(format!("\"{name}\":{}", value.as_ref()?)));
-        Ok(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
+        Ok(own.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 
     fn input(&self) -> Result<Option<String>> {
@@ -83,7 +91,7 @@ impl JobFields {
     }
 }
 
-fn metadata(given: &[String]) -> Result<Option<String>> {
+pub(crate) fn metadata(given: &[String]) -> Result<Option<String>> {
     const RULE: &str = "must be KEY=VALUE, or one JSON object";
     match given {
         [] => Ok(None),

@@ -1,6 +1,12 @@
 //! `falconer jobs submit` and `regenerate`: what makes a job.
 
-use super::{Common, fields::JobFields, view, wait, wait::WaitArgs};
+use super::{
+    Common,
+    fields::JobFields,
+    many::{Key, Many},
+    view, wait,
+    wait::WaitArgs,
+};
 use crate::{
     commands::{
         client::{Call, Client, read},
@@ -14,6 +20,8 @@ use anyhow::Result;
 use clap::Args;
 use domain::JobId;
 use serde_json::json;
+use std::{io::IsTerminal, path::PathBuf};
+use submitter::JobRequest;
 use uuid::Builder;
 
 /// What is common to those verbs that make a job.
@@ -21,7 +29,7 @@ use uuid::Builder;
 struct Making {
     #[command(flatten)]
     fields: JobFields,
-    /// Equal keys make one job [default: a new one]
+    /// Equal keys make equal jobs once [default: a new one]
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// Wait until it has ended; --timeout and --result say so too
@@ -38,9 +46,18 @@ struct Making {
 
 #[derive(Debug, Args)]
 pub(super) struct Submit {
-    /// fal's endpoint id, such as `fal-ai/flux/dev`
+    /// Files of jobs, or `-` for standard input: an object on each line, an array, or one object
+    #[arg(value_name = "FILE", conflicts_with_all = ["input", "input_file"])]
+    files: Vec<PathBuf>,
+    /// fal's endpoint id, such as `fal-ai/flux/dev`; of every job where there are files
     #[arg(long)]
-    model: String,
+    model: Option<String>,
+    /// Equal files and flags make the same jobs: a second time finds them and makes none
+    #[arg(long, requires = "files", conflicts_with = "idempotency_key")]
+    idempotent: bool,
+    /// Wait, and write each result into this folder as ID.json
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     making: Making,
 }
@@ -57,13 +74,61 @@ pub(super) struct Regenerate {
 }
 
 impl Submit {
-    pub(super) async fn run(self, config: &Config) -> Result<Exit> {
+    pub(super) async fn run(mut self, config: &Config) -> Result<Exit> {
+        // Who pipes something in, and says nothing else of a job, means what is piped.
+        let is_single = self.model.is_some() || self.making.fields.has_input();
+        if self.files.is_empty() && !is_single && !std::io::stdin().is_terminal() {
+            self.files.push(PathBuf::from("-"));
+        }
+        if !self.files.is_empty() {
+            return self.many(config).await;
+        }
+        let Some(model) = self.model else {
+            return Err(Refusal::usage("--model", "is required where no FILE is given").into());
+        };
         if !self.making.fields.has_input() {
             return Err(Refusal::usage("--input", "is required, or --input-file").into());
         }
-        let body = self.making.fields.body(&[("model", Some(json!(self.model).to_string()))])?;
+        if self.out.is_some() {
+            return Err(Refusal::usage("--out", "is for jobs of files; --result prints the result of this one").into());
+        }
+        let body = self.making.fields.body(&[("model", Some(json!(model).to_string()))])?;
+        if self.making.dry_run {
+            check(&body)?;
+        }
         self.making.send(config, Call::post("/v1/jobs").body(body)).await
     }
+
+    async fn many(self, config: &Config) -> Result<Exit> {
+        let making = self.making;
+        if making.waiting.result {
+            return Err(Refusal::usage("--result", "is for one job of flags; --out writes the results of files").into());
+        }
+        let model = self.model.map(|model| ("model", json!(model).to_string()));
+        let key = match making.idempotency_key {
+            Some(key) => Key::Given(key),
+            None if self.idempotent => Key::OfContent,
+            None => Key::New,
+        };
+        let many = Many {
+            files: self.files,
+            flags: model.into_iter().chain(making.fields.flags()?).collect(),
+            key,
+            wait: making.wait,
+            timeout: making.waiting.timeout,
+            out: self.out,
+            output: making.with.output,
+        };
+        if making.dry_run { many.dry_run().await } else { many.run(&Client::of(config, making.with.client)?).await }
+    }
+}
+
+/// Holds a job against the rules that the server will hold it against.
+fn check(body: &str) -> Result<()> {
+    JobRequest::parse(body.as_bytes()).map(drop).map_err(|invalid| {
+        let lines = invalid.0.iter().map(|error| format!("{}: {}", error.field, error.rule));
+        Refusal { exit: Exit::Refused, lines: lines.collect() }.into()
+    })
 }
 
 impl Regenerate {

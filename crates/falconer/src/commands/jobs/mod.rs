@@ -3,10 +3,14 @@
 mod fields;
 mod list;
 mod making;
+mod many;
+mod members;
+mod tail;
 mod view;
 mod wait;
 
 use super::{
+    adopt::Adopt,
     client::{Call, Client, ClientArgs, read},
     exit::{self, Exit},
     output::{self, Format, OutputArgs},
@@ -19,8 +23,12 @@ use list::List;
 use making::{Regenerate, Submit};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
+use tail::Tail;
 use view::Entry;
 use wait::WaitArgs;
+
+pub(super) use fields::metadata as metadata_of;
+pub(super) use wait::print as print_job;
 
 #[derive(Debug, Args)]
 pub(crate) struct JobsArgs {
@@ -30,9 +38,12 @@ pub(crate) struct JobsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Hand in a job
-    #[command(after_help = help("falconer jobs submit --model fal-ai/flux/dev --input '{\"prompt\":\"an owl\"}' --wait --result"))]
+    /// Hand in a job, or many from files and standard input
+    #[command(after_help = submit_help())]
     Submit(Submit),
+    /// Follow jobs as they change, a line for each change
+    #[command(after_help = help("falconer jobs tail --tag nightly --state failed,canceled -o jsonl"))]
+    Tail(Tail),
     /// List jobs, newest first
     #[command(after_help = help("falconer jobs list --state failed,canceled --tag nightly -o jsonl --all"))]
     List(List),
@@ -69,6 +80,9 @@ enum Verb {
     /// Make a new job of an old one's input, or of an edited one, and pay for it again
     #[command(after_help = help("falconer jobs regenerate 01990000-0000-7000-8000-000000000001 --max-cost 0.05"))]
     Regenerate(Regenerate),
+    /// Take over a request that fal has already
+    #[command(after_help = help("falconer jobs adopt --model fal-ai/flux/dev --request-id 764cabcf-b745-4b3e-ae38-1200304cf45b"))]
+    Adopt(Adopt),
     /// Tell everything that happened to a job, oldest first
     #[command(after_help = help("falconer jobs timeline 01990000-0000-7000-8000-000000000001"))]
     Timeline {
@@ -121,6 +135,7 @@ impl JobsArgs {
     pub(crate) async fn run(self, config: &Config) -> Result<Exit> {
         match self.verb {
             Verb::Submit(args) => args.run(config).await,
+            Verb::Tail(args) => args.run(config).await,
             Verb::List(args) => args.run(config).await,
             Verb::Show { id, result, with } => show(config, id, result, with).await,
             Verb::Wait { id, wait, with } => {
@@ -134,6 +149,7 @@ impl JobsArgs {
             }
             Verb::Refetch(change) => change.run(config, "refetch", None).await,
             Verb::Regenerate(args) => args.run(config).await,
+            Verb::Adopt(args) => args.run(config).await,
             Verb::Timeline { id, with } => timeline(config, id, with).await,
         }
     }
@@ -182,6 +198,17 @@ async fn timeline(config: &Config, id: JobId, with: Common) -> Result<Exit> {
     }
     output::print(&output::many(with.output.format, &timeline.items, None, &view::ENTRY_HEADING, rows)?);
     Ok(Exit::Done)
+}
+
+fn submit_help() -> String {
+    let examples = [
+        "falconer jobs submit --model fal-ai/flux/dev --input '{\"prompt\":\"an owl\"}' --wait --result",
+        "falconer jobs submit jobs.ndjson --tag nightly --wait",
+        "falconer jobs submit - --idempotency-key nightly-7 -o jsonl < jobs.ndjson",
+    ];
+    let more = "A file holds an object on each line, or an array, or one object: {\"model\": …, \"input\": {…}}. Flags go before \
+        what stands there; --tag and --metadata add to it.";
+    format!("Examples:\n  {}\n\n{more}\n\n{}", examples.join("\n  "), exit::CODES)
 }
 
 fn help(example: &str) -> String {

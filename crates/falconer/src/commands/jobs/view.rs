@@ -76,6 +76,10 @@ impl Job {
         matches!(self.state.as_str(), "succeeded" | "failed" | "canceled")
     }
 
+    pub(crate) fn model(&self) -> &str {
+        &self.model
+    }
+
     pub(crate) fn has_succeeded(&self) -> bool {
         self.state == "succeeded"
     }
@@ -106,6 +110,31 @@ impl Job {
             ("refetched from", self.links.refetched_from.as_deref().map(last_segment)),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// When it came into its state, as far as it tells.
+    pub(crate) fn changed_at(&self) -> DateTime<Utc> {
+        let began = self.started_at.filter(|_| self.state == "running");
+        self.finished_at.or(began).unwrap_or(self.created_at)
+    }
+
+    /// The string at a path into its metadata.
+    pub(crate) fn metadata_text(&self, path: &str) -> Option<String> {
+        let metadata: serde_json::Value = serde_json::from_str(self.metadata.get()).ok()?;
+        let found = path.split('.').try_fold(&metadata, |value, step| value.get(step))?;
+        found.as_str().map(str::to_owned)
+    }
+
+    pub(crate) fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| own == tag)
+    }
+
+    /// How long it took and what it cost, or why it failed.
+    pub(crate) fn outcome(&self) -> String {
+        let took = self.finished_at.map(|at| format!("after {}", span(at - self.created_at)));
+        let cost = self.cost.line(true).filter(|_| self.has_ended());
+        let why = self.error.as_ref().map(JobError::line);
+        [took, cost, why].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     fn row(&self) -> Vec<String> {

@@ -21,10 +21,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct WaitArgs {
     /// How long to wait [default: until it ends]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
-    timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Print fal's output instead of the job, byte for byte
     #[arg(long)]
-    result: bool,
+    pub(crate) result: bool,
 }
 
 impl WaitArgs {
@@ -36,7 +36,7 @@ impl WaitArgs {
 
 /// Waits, prints the job or its result, and tells by the exit code how it ended.
 pub(crate) async fn run(client: &Client, id: &str, args: &WaitArgs, format: Format) -> Result<Exit> {
-    let body = until_end(client, id, args.timeout).await?;
+    let body = until_end(client, id, args.timeout, false).await?;
     let job: Job = read(&body)?;
     if args.result && job.has_succeeded() {
         return result(client, id).await;
@@ -68,19 +68,19 @@ pub(crate) fn print(body: &Bytes, format: Format) -> Result<()> {
     Ok(())
 }
 
-/// Gives the job as it is when it has ended or when the time is over.
-async fn until_end(client: &Client, id: &str, timeout: Option<Duration>) -> Result<Bytes> {
+/// Gives the job as it is when it has ended or when the time is over. A server that is away is waited for if it was there
+/// before, as `was_there` may tell.
+pub(crate) async fn until_end(client: &Client, id: &str, timeout: Option<Duration>, was_there: bool) -> Result<Bytes> {
     let began = Instant::now();
     let left = || timeout.map_or(POLL_MAX, |timeout| timeout.saturating_sub(began.elapsed()).min(POLL_MAX));
-    let mut last = None;
+    let mut was_there = was_there;
     loop {
         let (poll, asked) = (left(), Instant::now());
         let wait = Call::get(format!("/v1/jobs/{id}/wait")).query("timeout", Some(format!("{}ms", poll.as_millis())));
         match client.try_send(&wait.patience(poll)).await {
             Ok(body) if read::<Job>(&body)?.has_ended() || left().is_zero() => return Ok(body),
-            Ok(body) => last = Some(body),
-            // A server that restarts is waited for, if it was there before.
-            Err(error) if error.is_temporary() && last.is_some() && !left().is_zero() => {
+            Ok(_) => was_there = true,
+            Err(error) if error.is_temporary() && was_there && !left().is_zero() => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "the server is away");
             }
             Err(error) => return Err(error.into_end()),

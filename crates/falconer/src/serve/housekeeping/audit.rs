@@ -1,29 +1,29 @@
-//! When fal's bills are audited.
+//! When fal's bills are audited, of every account in turn.
 
 use super::{Engine, schedule};
 use apalis::prelude::{BoxDynError, Data, Monitor, WorkerBuilder, WorkerBuilderExt as _};
 use apalis_cron::{CronScheduler, Tick};
 use domain::CredentialId;
 use reconciler::{Audit, AuditSettings, Audited};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use store::log_limit::LogLimit;
 use tokio::sync::Mutex;
 
 /// What one process audits with.
 #[derive(Clone)]
 struct Auditor {
-    audit: Audit,
+    settings: AuditSettings,
+    engine: Engine,
     outages: LogLimit,
-    /// A reading may take longer than the next tick takes to come.
-    busy: Arc<Mutex<()>>,
+    /// One of each account. Held while they are audited: that may take longer than the next tick takes to come.
+    audits: Arc<Mutex<HashMap<CredentialId, Audit>>>,
 }
 
 /// Adds the audit to what runs by the clock.
 pub(super) fn register(monitor: Monitor, engine: &Engine) -> Monitor {
     let config = &engine.config.audit;
     let settings = AuditSettings { overlap: config.overlap, grace: config.grace, whole_every: config.whole_every };
-    let audit = Audit::new(settings, CredentialId::DEFAULT, &engine.store, &engine.settler, &engine.bills);
-    let auditor = Auditor { audit, outages: LogLimit::default(), busy: Arc::default() };
+    let auditor = Auditor { settings, engine: engine.clone(), outages: LogLimit::default(), audits: Arc::default() };
     let at = config.at.clone();
     monitor.register(move |restarts| {
         WorkerBuilder::new(format!("audit-{restarts}"))
@@ -34,16 +34,28 @@ pub(super) fn register(monitor: Monitor, engine: &Engine) -> Monitor {
     })
 }
 
-/// What cannot be read is read by the next audit, so no failure is more than a warning.
 async fn run(_: Tick, auditor: Data<Auditor>) -> Result<(), BoxDynError> {
-    let Ok(_busy) = auditor.busy.try_lock() else { return Ok(()) };
-    let why = match auditor.audit.run().await {
-        Ok(Audited::Done(_) | Audited::Refused) => return Ok(()),
-        Ok(Audited::Interrupted { message }) => message,
-        Err(error) => error.to_string(),
-    };
-    if let Some(missed) = auditor.outages.pass() {
-        tracing::warn!(why, missed, "fal's bills cannot be audited; the next audit reads on from here");
+    let Ok(mut audits) = auditor.audits.try_lock() else { return Ok(()) };
+    for id in auditor.engine.books.accounts() {
+        let Ok(book) = auditor.engine.books.of(id).await else { continue };
+        let Engine { store, settler, .. } = &auditor.engine;
+        let audit = audits.entry(id).or_insert_with(|| Audit::new(auditor.settings, id, store, settler, &book.bills));
+        audit.bills = book.bills;
+        auditor.run_one(id, audit).await;
     }
     Ok(())
+}
+
+impl Auditor {
+    /// What cannot be read is read by the next audit, so no failure is more than a warning.
+    async fn run_one(&self, id: CredentialId, audit: &Audit) {
+        let why = match audit.run().await {
+            Ok(Audited::Done(_) | Audited::Refused) => return,
+            Ok(Audited::Interrupted { message }) => message,
+            Err(error) => error.to_string(),
+        };
+        if let Some(missed) = self.outages.pass() {
+            tracing::warn!(credential.id = %id, why, missed, "fal's bills cannot be audited; the next audit reads on from here");
+        }
+    }
 }
