@@ -7,7 +7,7 @@
 # TLS_PORT  the same over TLS on 127.0.0.1, used by the Python client, which speaks nothing else
 # CA_PEM    the authority that the TLS listener's certificate comes from
 #
-# The clients are installed once, at the pinned versions, under target/clients.
+# The clients are installed once, at the pinned versions, by install.sh.
 set -eu
 
 port=${1:?the plain port is missing}
@@ -16,18 +16,7 @@ ca=${3:?the path of the authority is missing}
 
 here=$(cd "$(dirname "$0")" && pwd)
 home="$here/../../target/clients"
-mkdir -p "$home/node"
-
-if ! cmp -s "$here/requirements.txt" "$home/requirements.installed"; then
-    python3 -m venv "$home/venv"
-    "$home/venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
-    cp "$here/requirements.txt" "$home/requirements.installed"
-fi
-if ! cmp -s "$here/package.json" "$home/package.installed"; then
-    cp "$here/package.json" "$home/node/package.json"
-    (cd "$home/node" && npm install --no-package-lock --no-audit --no-fund --silent)
-    cp "$here/package.json" "$home/package.installed"
-fi
+"$here/install.sh"
 
 FAL_KEY=id:secret FAL_RUN_HOST="127.0.0.1:$tls_port" FAL_QUEUE_RUN_HOST="127.0.0.1:$tls_port" SSL_CERT_FILE="$ca" \
     "$home/venv/bin/python" "$here/check.py"

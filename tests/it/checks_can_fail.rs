@@ -7,7 +7,7 @@ use testkit::{World, invariants, truth};
 /// What must be noticed, and how the database is broken for it. Applied one after the other.
 const BREAKS: [(&str, &str); 20] = [
     ("I17", "update falconer.transitions set detail = 'rewritten'"),
-    ("I24", "update falconer.events set project_id = gen_random_uuid()"),
+    ("I24", "update falconer.job_events set project_id = gen_random_uuid()"),
     ("I25", "update falconer.jobs set regenerated_from = id"),
     ("I22", "update falconer.idempotency_keys set job_id = gen_random_uuid()"),
     ("I26", "update falconer.jobs set created_at = finished_at + interval '1 minute'"),
@@ -16,8 +16,8 @@ const BREAKS: [(&str, &str); 20] = [
     ("I16", "delete from falconer.ledger"),
     ("I30", "update falconer.attempts set superseded_ok_at = falconer.now()"),
     ("I10", "update falconer.results set body = 'other'"),
-    ("I11", "update falconer.events set xact = pg_current_xact_id()"),
-    ("I11", "delete from falconer.events"),
+    ("I11", "update falconer.job_events set xact = pg_current_xact_id()"),
+    ("I11", "delete from falconer.job_events"),
     ("I21", "delete from falconer.callbacks"),
     ("I07", "delete from falconer.request_bindings"),
     ("I07", "update falconer.attempts set request_id = 'one for all'"),

@@ -1,6 +1,7 @@
 //! Stories: the real binary, a real Postgres, a simulated fal. A module for each thing that can happen to a job.
 
 mod accepting;
+mod adopt;
 mod architecture;
 mod bytes_through;
 mod callback_records;
@@ -9,12 +10,20 @@ mod callbacks_odd;
 mod cancel;
 mod checks_can_fail;
 mod clients;
+mod command_line;
 mod crash_points;
 mod crashes;
+mod credentials;
+mod events;
 mod flood;
+mod from_the_callers_transaction;
+mod front_desk;
 mod happy_path;
 mod hostile;
+mod idempotency_race;
 mod input_rules;
+mod job_streams;
+mod keys;
 mod orphans;
 mod postgres_away;
 mod recovery;
@@ -27,3 +36,4 @@ mod silence;
 mod stale_decisions;
 mod storm;
 mod unknown_outcome;
+mod uploads;

@@ -11,7 +11,7 @@ use testkit::{World, ok_body};
 
 /// Puts a job back to where it stood before its first claim, as a restore from an older backup does.
 async fn forget_all_since_it_was_accepted(world: &World, job: testkit::JobId) {
-    for table in ["attempts", "results", "transitions", "events", "ledger", "request_bindings"] {
+    for table in ["attempts", "results", "transitions", "job_events", "ledger", "request_bindings"] {
         let forget = format!("delete from falconer.{table} where job_id = $1");
         sqlx::query(sqlx::AssertSqlSafe(forget)).bind(job).execute(world.db()).await.expect("rows can be deleted");
     }

@@ -128,7 +128,7 @@ async fn jobs(site: &Site, known: &[Known], acknowledged: &[Uuid]) -> Result<Job
         .await?,
         events_not_one: count(
             "select count(*) from falconer.jobs j where j.finished_at is not null and 1 <> (
-                 select count(*) from falconer.events e where e.job_id = j.id
+                 select count(*) from falconer.job_events e where e.job_id = j.id
                  and e.type in ('job.succeeded', 'job.failed', 'job.canceled'))",
         )
         .await?,

@@ -14,7 +14,7 @@ const AT_ONCE: usize = 8;
 /// Of each kind; more would take longer than they tell.
 const MOST: i64 = 2_000;
 /// What must not change.
-const TABLES: [&str; 6] = ["jobs", "attempts", "results", "transitions", "events", "ledger"];
+const TABLES: [&str; 6] = ["jobs", "attempts", "results", "transitions", "job_events", "ledger"];
 
 /// What was said again, and what that changed.
 #[derive(Clone, Debug, Default, Serialize)]
