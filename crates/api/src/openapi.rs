@@ -2,14 +2,14 @@
 //!
 //! # How to add a route
 //! 1. Put `#[utoipa::path(…)]` on the handler, the model is `jobs/read.rs`: method, `path`, a unique `operation_id`
-//!    (`verb_noun`), one `tag` of [`Frame`], `params(…)`, `request_body(…)`, the good `responses(…)`, the scope as
+//!    (`verb_noun`), one `tag` of `Frame`, `params(…)`, `request_body(…)`, the good `responses(…)`, the scope as
 //!    `security(("key" = ["read"]))`, and the problems of its own as
 //!    `extensions(("x-problems" = json!(["job-not-found"])))`. The first paragraph of the doc comment is the summary.
-//! 2. Name it in [`crate::routes::described`] as `.routes(routes!(module::handler))`. Handlers of one path and several
+//! 2. Name it in `crate::routes::described` as `.routes(routes!(module::handler))`. Handlers of one path and several
 //!    methods go into one `routes!(a, b)`.
 //! 3. Types of answers derive `ToSchema` with `#[schema(as = Name)]`. A body that is read by hand gets a type in
-//!    [`bodies`] that is never built, and an example there that a test hands to the handler.
-//! 4. Common problems (key, scope, size, outage, …) are added to each operation by [`complete`]: do not list them.
+//!    `bodies` that is never built, and an example there that a test hands to the handler.
+//! 4. Common problems (key, scope, size, outage, …) are added to each operation by `complete`: do not list them.
 //!
 //! Tests hold that routes and descriptions are the same, and that every problem that is named exists.
 

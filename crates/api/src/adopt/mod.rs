@@ -1,5 +1,5 @@
-//! Jobs that somebody else sends to fal: a callback URL for what is sent next ([`urls`]), and a request that is under way
-//! already ([`requests`]).
+//! Jobs that somebody else sends to fal: a callback URL for what is sent next (`urls`), and a request that is under way
+//! already (`requests`).
 
 mod body;
 pub(crate) mod requests;

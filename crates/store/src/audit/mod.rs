@@ -1,6 +1,6 @@
 //! The audit log: who did what to which thing, from where, and with what outcome. Rows are added and never changed.
 //!
-//! Where the change is a statement of ours it and its row are one transaction ([`record`]). Where the change goes through a
+//! Where the change is a statement of ours it and its row are one transaction (`record`). Where the change goes through a
 //! batch with those of others (jobs, callbacks) the row follows it at once ([`note`]), so that a process that dies between
 //! the two has changed something that only the thing's own history tells.
 
