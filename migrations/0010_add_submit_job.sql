@@ -13,34 +13,56 @@ create table falconer.seed_models (
     model text primary key
 );
 
+-- The functions below are in plpgsql where their body is a query: one in SQL is planned anew at each statement of a caller,
+-- which costs more than all that it computes.
+
+create or replace function falconer.now() returns timestamptz
+    language plpgsql stable parallel safe
+    as $$
+begin
+    return clock_timestamp() + (select c.ahead_by from falconer.clock c);
+end
+$$;
+
 -- A UUIDv7 of this instant. The twelve bits below the millisecond hold its fraction, so that ids of one session stand in
 -- the order of its calls; the rest is chance.
 create function falconer.fresh_id() returns uuid
-    language sql volatile
+    language plpgsql volatile
     as $$
-        select encode(
-            substring(int8send(micros / 1000) from 3)
-                || substring(int8send(28672 + (micros % 1000) * 4096 / 1000) from 7)
-                || substring(uuid_send(gen_random_uuid()) from 9), 'hex')::uuid
-        from (select (extract(epoch from falconer.now()) * 1000000)::bigint as micros offset 0) as clock
-    $$;
+declare
+    micros constant bigint := (extract(epoch from falconer.now()) * 1000000)::bigint;
+begin
+    return encode(
+        substring(int8send(micros / 1000) from 3)
+            || substring(int8send(28672 + (micros % 1000) * 4096 / 1000) from 7)
+            || substring(uuid_send(gen_random_uuid()) from 9), 'hex')::uuid;
+end
+$$;
 
 -- What of a valid JSON text stands outside its strings. An escaped quote would end a string too early, so escapes go first.
 create function falconer.outside_strings(document text) returns text
-    language sql immutable parallel safe
+    language plpgsql immutable parallel safe
     as $$
+begin
+    return (
         select coalesce(string_agg(part, ''), '')
         from unnest(string_to_array(replace(replace(document, '\\', ''), '\"', ''), '"')) with ordinality as p (part, number)
-        where number % 2 = 1
-    $$;
+        where number % 2 = 1);
+end
+$$;
 
 -- Whether a valid JSON text nests deeper than `levels`. Each round takes away the innermost brackets.
 create function falconer.is_deeper(document text, levels integer) returns boolean
     language plpgsql immutable parallel safe
     as $$
 declare
-    brackets text := translate(regexp_replace(falconer.outside_strings(document), '[^][{}]+', '', 'g'), '[]', '{}');
+    brackets text;
 begin
+    -- Few brackets cannot nest deep, and most documents have few.
+    if length(document) - length(translate(document, '{[', '')) <= levels then
+        return false;
+    end if;
+    brackets := translate(regexp_replace(falconer.outside_strings(document), '[^][{}]+', '', 'g'), '[]', '{}');
     for level in 1..levels loop
         exit when brackets = '';
         brackets := replace(brackets, '{}', '');
@@ -72,24 +94,26 @@ create function falconer.whole_number(value json, most numeric) returns numeric
 
 -- Pixels of one image of that `image_size`: 0 for a name that is not known, null for what is no size.
 create function falconer.pixels(size json) returns numeric
-    language sql immutable parallel safe
+    language plpgsql immutable parallel safe
     as $$
-        select case json_typeof(coalesce(size, 'null'))
-            when 'null' then 1024 * 768
-            when 'string' then case size #>> '{}'
-                when 'square_hd' then 1024 * 1024
-                when 'square' then 512 * 512
-                when 'portrait_4_3' then 1024 * 768
-                when 'landscape_4_3' then 1024 * 768
-                when 'portrait_16_9' then 1024 * 576
-                when 'landscape_16_9' then 1024 * 576
-                else 0 end
-            when 'object' then case
-                when (select count(*) from json_object_keys(size) as name where name in ('width', 'height')) = 2
-                then falconer.whole_number(size -> 'width', 18446744073709551615)
-                    * falconer.whole_number(size -> 'height', 18446744073709551615) end
-        end
-    $$;
+begin
+    return case json_typeof(coalesce(size, 'null'))
+        when 'null' then 1024 * 768
+        when 'string' then case size #>> '{}'
+            when 'square_hd' then 1024 * 1024
+            when 'square' then 512 * 512
+            when 'portrait_4_3' then 1024 * 768
+            when 'landscape_4_3' then 1024 * 768
+            when 'portrait_16_9' then 1024 * 576
+            when 'landscape_16_9' then 1024 * 576
+            else 0 end
+        when 'object' then case
+            when (select count(*) from json_object_keys(size) as name where name in ('width', 'height')) = 2
+            then falconer.whole_number(size -> 'width', 18446744073709551615)
+                * falconer.whole_number(size -> 'height', 18446744073709551615) end
+        end;
+end
+$$;
 
 -- What one run is going to cost, in US dollars; null where the price is not known or the input does not tell. `input` is as
 -- `falconer.readable` gives it.
@@ -164,7 +188,7 @@ begin
         union all select 'metadata', case
             when jsonb_typeof(metadata) <> 'object' then 'must be a JSON object'
             -- As it is without spaces, which is how most callers write it.
-            when octet_length(metadata::text) - (length(falconer.outside_strings(metadata::text))
+            when octet_length(metadata::text) > 16384 and octet_length(metadata::text) - (length(falconer.outside_strings(metadata::text))
                     - length(replace(falconer.outside_strings(metadata::text), ' ', ''))) > 16384
                 then 'must not be larger than 16384 bytes'
             -- What the API could not read again.
@@ -221,6 +245,8 @@ create function falconer.submit_job(
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
     set standard_conforming_strings = on
+    -- Nothing here is planned better for its values, and planning costs more than running.
+    set plan_cache_mode = force_generic_plan
     as $$
 #variable_conflict use_column
 declare

@@ -35,6 +35,17 @@ impl Sealer {
         self.seals.seal(id, key.secret(), (self.nonce)())
     }
 
+    /// Names of the credentials whose key none of the secrets opens, in the order of their ids. Changes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn unreadable(&self, store: &Store) -> Result<Vec<String>, store::Error> {
+        let accounts = credentials::accounts(store).await?.into_iter();
+        let closed =
+            accounts.filter(|one| one.sealed.as_ref().is_some_and(|sealed| self.open(one.id, sealed).is_err()));
+        Ok(closed.map(|account| account.name).collect())
+    }
+
     pub(crate) fn open(&self, id: CredentialId, sealed: &Sealed) -> Result<SecretString, OpenError> {
         self.seals.open(id, sealed)
     }

@@ -95,3 +95,24 @@ async fn sealed_keys_survive_the_rotation_of_the_secret() {
     assert_eq!(world.sent("after the rotation").await.key_id, "studio-id");
     world.drain_and_check().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_an_account_whose_key_the_secret_does_not_open() {
+    let mut world = two_accounts(5).start().await;
+    Studio::set_up(&world, 5).await;
+    assert_eq!(sealed_keys(&world).await["status"], "ok");
+
+    world.server_mut().set("FALCONER_SECRET", "a secret that has sealed nothing of this world");
+    let finding = sealed_keys(&world).await;
+    assert_eq!(finding["status"], "fail");
+    assert!(finding["found"].as_str().unwrap().contains("studio"), "{finding}");
+    world.check().await;
+}
+
+/// What the doctor says of the sealed keys.
+async fn sealed_keys(world: &World) -> Value {
+    let output = world.server().database_command_with(&["doctor", "-o", "jsonl"], "").await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut findings = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    findings.find(|finding| finding["check"] == "sealed keys").unwrap_or_else(|| panic!("not checked: {text}"))
+}

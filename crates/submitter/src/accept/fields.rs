@@ -5,7 +5,7 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -55,8 +55,10 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members: Vec<(String, &'de RawValue)> = Vec::new();
+                // A body may hold a million names, so each is looked up and not compared with all.
+                let mut names = HashSet::new();
                 while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    if members.iter().any(|(earlier, _)| *earlier == name) {
+                    if !names.insert(name.clone()) {
                         return Err(A::Error::custom(format!("the field `{}` is there twice", name.escape_debug())));
                     }
                     members.push((name, value));

@@ -64,3 +64,12 @@ fn hostile_inputs_are_refused_or_kept_whole() {
     assert_eq!(fields(r#"{"model":"a/b","input":{},"metadata":{"x":"\u0000"}}"#), ["metadata"]);
     assert_eq!(fields(r#"{"model":"a/b","input":{},"metadata":{"x":1e999}}"#), ["metadata"]);
 }
+
+#[test]
+fn a_number_of_metadata_is_the_nearest_that_a_float_can_be() {
+    // A quick reader takes the neighbour of this one.
+    const NUMBER: &str = "122.416294033786585";
+    let body = format!(r#"{{"model":"a/b","input":{{}},"metadata":{{"x":{NUMBER}}}}}"#);
+    let request = JobRequest::parse(body.as_bytes()).unwrap();
+    assert_eq!(request.metadata["x"].as_f64(), NUMBER.parse().ok());
+}

@@ -44,7 +44,7 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
     let is_current = schema.remedy.is_none();
     findings.push(schema);
     if is_current {
-        findings.extend(contents(&Store::open(&options, PoolSizes::of_total(4))).await);
+        findings.extend(contents(config, &Store::open(&options, PoolSizes::of_total(4))).await);
     }
     findings
 }
@@ -117,7 +117,7 @@ async fn schema(connection: &mut PgConnection) -> Finding {
 }
 
 /// What can be asked of our own tables, through pools as a server has them.
-async fn contents(store: &Store) -> Vec<Finding> {
+async fn contents(config: &Config, store: &Store) -> Vec<Finding> {
     let before = unix_now();
     let now = match store.now().await {
         Ok(now) => now.timestamp(),
@@ -132,6 +132,7 @@ async fn contents(store: &Store) -> Vec<Finding> {
         or_failed("partitions", partitions(store, now).await),
         or_failed("events", events(store).await),
         or_failed("account", account(store).await),
+        or_failed("sealed keys", sealed_keys(config, store).await),
         or_failed("API keys", api_keys(store).await),
     ];
     store.close().await;
@@ -185,6 +186,22 @@ async fn account(store: &Store) -> Result<Finding> {
         _ => format!("{}: {} slots, user id not learnt yet", one.name, one.slots),
     });
     Ok(Finding::ok("account", told.collect::<Vec<_>>().join("; ")))
+}
+
+/// Keys of fal accounts that this process' secrets do not open: their jobs would wait.
+async fn sealed_keys(config: &Config, store: &Store) -> Result<Finding> {
+    const NAME: &str = "sealed keys";
+    let closed = match serve::sealer(config) {
+        Ok(sealer) => sealer.unreadable(store).await?,
+        Err(error) => return Ok(Finding::fail(NAME, format!("{error:#}"), "export FALCONER_SECRET=…")),
+    };
+    if closed.is_empty() {
+        return Ok(Finding::ok(NAME, "FALCONER_SECRET opens each of them"));
+    }
+    let found = format!("FALCONER_SECRET does not open those of: {}", closed.join(", "));
+    let remedy =
+        "add the earlier secret after a comma and run `falconer credentials reseal`, or `falconer credentials rotate`";
+    Ok(Finding::fail(NAME, found, remedy))
 }
 
 async fn api_keys(store: &Store) -> Result<Finding> {
