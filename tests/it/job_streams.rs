@@ -89,17 +89,7 @@ async fn open_streams_of_a_key_are_counted_and_hold_no_connection_to_the_databas
     let foreign = world.call(reqwest::Method::GET, &path, &headers, "").await;
     assert_eq!((foreign.status, &foreign.json()["type"]), (404, &Value::from("/errors/job-not-found")));
 
-    wait::until("every connection to be idle", async || {
-        let busy: i64 = sqlx::query_scalar(
-            "select count(*) from pg_stat_activity
-             where datname = current_database() and application_name like 'falconer %' and state <> 'idle'",
-        )
-        .fetch_one(world.db())
-        .await
-        .unwrap();
-        if busy == 0 { Ok(()) } else { Err(busy) }
-    })
-    .await;
+    world.wait_connections_idle().await;
     drop(held);
     wait::until("a place to be free", async || {
         let status = open(&world, 0, id, None).await.status();

@@ -117,14 +117,18 @@ async fn the_command_line_makes_rotates_and_revokes_and_the_log_tells() {
     let id = listed["items"][0]["id"].as_str().unwrap();
     assert_eq!((&listed["items"][0]["payloads"], &listed["items"][0]["state"]), (&json!("hidden"), &json!("live")));
 
-    let (_, rotated, _) = run(&["keys", "rotate", id, "--grace", "1h"]).await;
-    let successor = rotated.trim_end();
+    let (_, rotated, _) = run(&["keys", "rotate", id, "--grace", "1h", "-o", "json"]).await;
+    let rotated: Value = serde_json::from_str(&rotated).unwrap();
+    assert_eq!(rotated["project"], "acme", "as the API answers it");
+    let successor = rotated["secret"].as_str().unwrap();
     for key in [secret, successor] {
         assert_eq!(as_key(&world, 0, key, Method::GET, "/v1/jobs", Value::Null).await.0, 200, "both count");
     }
     let (code, _, told) = run(&["keys", "rotate", id]).await;
     assert!(code == Some(4) && told.contains("successor"), "{code:?} {told}");
-    assert_eq!(run(&["keys", "revoke", id]).await.0, Some(0));
+    let (code, revoked, _) = run(&["keys", "revoke", id, "-o", "json"]).await;
+    let revoked: Value = serde_json::from_str(&revoked).unwrap();
+    assert_eq!((code, &revoked["id"], &revoked["state"]), (Some(0), &json!(id), &json!("revoked")));
     assert_eq!(run(&["keys", "show", "01990000-0000-7000-8000-00000000dead"]).await.0, Some(3));
     let (_, shown, _) = run(&["projects", "show", "acme", "-o", "json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["name"], "acme");

@@ -111,17 +111,7 @@ async fn each_line_is_answered_before_the_next_one_is_sent_and_nothing_is_held_m
         let answer = reader.line().await.expect("a line of answer");
         assert_eq!(answer["index"], number);
         assert_eq!(answer["job"]["state"], "queued");
-        wait::until("every connection to be idle", async || {
-            let busy: i64 = sqlx::query_scalar(
-                "select count(*) from pg_stat_activity
-                 where datname = current_database() and application_name like 'falconer %' and state <> 'idle'",
-            )
-            .fetch_one(world.db())
-            .await
-            .unwrap();
-            if busy == 0 { Ok(()) } else { Err(busy) }
-        })
-        .await;
+        world.wait_connections_idle().await;
     }
     sender.end().await;
     assert!(reader.line().await.is_none());

@@ -7,7 +7,7 @@ use crate::{
     body::RawBody,
     cursor,
     jobs::list::PageJson,
-    members::Members,
+    members::members,
     openapi::{bodies, params},
     path::RequestIdPath,
     query::Query,
@@ -117,7 +117,7 @@ pub(crate) async fn dismiss(
 }
 
 fn reason(body: &[u8]) -> Result<String, Problem> {
-    let mut members = Members::parse(body)?;
+    let mut members = members(body)?;
     let reason = members.take("reason").and_then(|value| serde_json::from_str::<String>(value.get()).ok());
     if let Some((name, _)) = members.0.first() {
         return Err(Problem::field(&name.escape_debug().to_string(), "is not a field of this request"));

@@ -1,7 +1,7 @@
 //! The routes of projects. A key sees its own; `admin` sees, makes and renames all of them.
 
 use crate::{
-    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, cursor::Owner, jobs::list::PageJson, members::Members,
+    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, cursor::Owner, jobs::list::PageJson, members::members,
     openapi::params, path::ProjectPath, query::Query,
 };
 use axum::{
@@ -132,7 +132,7 @@ async fn find(api: &ApiState, reader: Reader, id_or_name: &str) -> Result<Projec
 }
 
 fn name(body: &[u8]) -> Result<String, Problem> {
-    let mut members = Members::parse(body)?;
+    let mut members = members(body)?;
     let name = members.take("name").and_then(|value| serde_json::from_str::<String>(value.get()).ok());
     if let Some((name, _)) = members.0.first() {
         return Err(Problem::field(&name.escape_debug().to_string(), "is not a field of this request"));

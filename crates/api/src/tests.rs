@@ -1,6 +1,7 @@
 //! The API against a real database, called without a socket.
 
 mod adopt;
+mod batches;
 mod callbacks;
 mod events;
 mod jobs;
@@ -9,5 +10,6 @@ mod openapi;
 mod parsing;
 mod payloads;
 mod problems;
+mod replays;
 mod serving;
 mod world;

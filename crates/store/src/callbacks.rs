@@ -3,7 +3,7 @@
 //! What a genuine one does is [`crate::settle`], which also writes its row; those that were turned away are written by
 //! [`crate::rejected`].
 
-use crate::{Store, error::Result, jobs::Page};
+use crate::{Page, Store, error::Result};
 use chrono::{DateTime, Utc};
 use domain::{AttemptId, CallbackId, CredentialId, JobId, ProjectId};
 
@@ -73,16 +73,12 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<CallbackView, CallbackId>> {
     let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
-    let mut items = matching(store, reader, filter, after, limit + 1).await?;
-    let next = if items.len() > limit {
-        items.truncate(limit);
-        items.last().map(|item| item.id)
-    } else if filter.attempt.is_some() || filter.job.is_some() {
-        None
-    } else {
-        last_scanned(store, filter, after).await?
-    };
-    Ok(Page { items, next })
+    let items = matching(store, reader, filter, after, limit + 1).await?;
+    let mut page = Page::cut(items, limit, |item| item.id);
+    if page.next.is_none() && filter.attempt.is_none() && filter.job.is_none() {
+        page.next = last_scanned(store, filter, after).await?;
+    }
+    Ok(page)
 }
 
 /// Reads one callback with its bytes; nothing where it is not there or the reader may not see it. A repeat of bytes that

@@ -1,11 +1,10 @@
 //! Projects: who submits and who is billed.
 
 use crate::{
-    Store,
+    Page, Store,
     audit::{self, Action, By, Entry},
     callbacks::Reader,
     error::Result,
-    jobs::Page,
 };
 use chrono::{DateTime, Utc};
 use domain::{CredentialId, ProjectId};
@@ -158,7 +157,7 @@ pub async fn list(store: &Store) -> Result<Vec<Project>> {
 /// Lists the projects that `reader` may see and whose ids come before `after`, newest first.
 pub async fn page(store: &Store, reader: Reader, after: Option<Uuid>, limit: u32) -> Result<Page<Project, Uuid>> {
     let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
-    let mut items = sqlx::query_as!(
+    let items = sqlx::query_as!(
         Project,
         r#"select id as "id: ProjectId", name, created_at, credential_id as "credential: CredentialId"
            from falconer.projects
@@ -169,11 +168,5 @@ pub async fn page(store: &Store, reader: Reader, after: Option<Uuid>, limit: u32
     )
     .fetch_all(&store.pools.api)
     .await?;
-    let next = if items.len() > limit {
-        items.truncate(limit);
-        items.last().map(|item| item.id.0)
-    } else {
-        None
-    };
-    Ok(Page { items, next })
+    Ok(Page::cut(items, limit, |item| item.id.0))
 }

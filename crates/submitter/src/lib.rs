@@ -39,5 +39,5 @@ pub mod accept;
 mod callback_url;
 pub mod dispatch;
 
-pub use accept::{EnqueueError, FieldError, Intake, InvalidRequest, JobRequest, Prices, Submitter};
+pub use accept::{EnqueueError, FieldError, Intake, InvalidRequest, JobRequest, Members, Prices, Submitter};
 pub use callback_url::callback_url;

@@ -34,7 +34,9 @@ async fn an_account_is_added_changed_and_taken_out_of_use_without_a_key_on_the_c
     assert_eq!(world.sent("a studio portrait").await.key_id, "studio-id");
 
     assert_eq!(run(&world, &["rotate", "studio"], STUDIO_NEW_KEY).await.0, 0);
-    assert_eq!(run(&world, &["set-slots", "studio", "7"], "").await.0, 0);
+    let (_, changed, told) = run(&world, &["set-slots", "studio", "7", "-o", "json"], "").await;
+    let changed: Value = serde_json::from_str(&changed).unwrap_or_else(|_| panic!("{changed} {told}"));
+    assert_eq!((&changed["name"], &changed["slots"]), (&json!("studio"), &json!(7)));
     assert_eq!(run(&world, &["disable", "studio"], "").await.0, 0);
     let changed = shown(&world).await;
     assert_eq!(
@@ -86,6 +88,8 @@ async fn sealed_keys_survive_the_rotation_of_the_secret() {
     studio.wait_succeeded(&world, during).await;
     let (code, _, told) = run(&world, &["reseal"], "").await;
     assert_eq!((code, told.contains("sealed 1 keys anew")), (0, true), "{told}");
+    let (_, again, _) = run(&world, &["reseal", "-o", "json"], "").await;
+    assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), json!({"sealed": 0, "unreadable": []}));
 
     world.server_mut().set("FALCONER_SECRET", CALLBACK_SECRET);
     world.kill_9().await;

@@ -1,6 +1,10 @@
 //! What both routes read: a model, tags and metadata, by the rules of every job.
 
-use crate::{ApiState, Problem, auth::Caller, members::Members};
+use crate::{
+    ApiState, Problem,
+    auth::Caller,
+    members::{Members, members},
+};
 use domain::AttemptId;
 use serde_json::{json, value::RawValue};
 use store::{accept::Idempotency, adopt::Told};
@@ -14,7 +18,7 @@ pub(super) fn read<'a, const N: usize>(
     idempotency: Option<Idempotency>,
     own: [&'static str; N],
 ) -> Result<(Told, [Option<&'a RawValue>; N]), Problem> {
-    let mut members = Members::parse(body)?;
+    let mut members = members(body)?;
     let taken = own.map(|name| members.take(name));
     let strange = members.0.iter().find(|(name, _)| !["model", "tags", "metadata"].contains(&name.as_str()));
     if let Some((name, _)) = strange {

@@ -1,6 +1,9 @@
 //! What is handed in about fal accounts. A complaint names the field and its rule, and never repeats a key.
 
-use crate::{Problem, members::Members};
+use crate::{
+    Problem,
+    members::{Members, members},
+};
 use accounts::FalKey;
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -146,7 +149,7 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn parse(body: &'a [u8]) -> Result<Self, Problem> {
         // The parser's complaint may quote the body, and the body may hold a key.
-        let left = Members::parse(body).map_err(|_| Problem::field("body", "must be a JSON object"))?;
+        let left = members(body).map_err(|_| Problem::field("body", "must be a JSON object"))?;
         Ok(Self { left, errors: Vec::new() })
     }
 

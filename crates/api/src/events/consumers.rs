@@ -2,8 +2,14 @@
 
 use super::{NAME_RULE, is_name, refuse_rest, text, view::ConsumerJson};
 use crate::{
-    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, jobs::list::PageJson, members::Members,
-    openapi::bodies::NewConsumer, path::ConsumerPath, query::Query,
+    ApiState, Problem, ProblemKind,
+    auth::Caller,
+    body::RawBody,
+    jobs::list::PageJson,
+    members::{Members, members},
+    openapi::bodies::NewConsumer,
+    path::ConsumerPath,
+    query::Query,
 };
 use axum::{
     Json,
@@ -47,7 +53,7 @@ pub(crate) async fn create(
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<ConsumerJson>), Problem> {
     caller.must(Scope::Read)?;
-    let mut members = Members::parse(&body)?;
+    let mut members = members(&body)?;
     let name = text(&mut members, "name", NAME_RULE)?;
     let from = start_at(&mut members)?;
     refuse_rest(&members)?;

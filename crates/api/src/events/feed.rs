@@ -5,7 +5,7 @@ use super::{
     view::{ConsumerJson, EventJson, FeedJson, GapJson},
 };
 use crate::{
-    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, members::Members, openapi::bodies::EventsAck,
+    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, members::members, openapi::bodies::EventsAck,
     path::EventPath, query::Query,
 };
 use axum::{
@@ -98,7 +98,7 @@ pub(crate) async fn acknowledge(
     RawBody(body): RawBody,
 ) -> Result<Json<ConsumerJson>, Problem> {
     caller.must(Scope::Read)?;
-    let mut members = Members::parse(&body)?;
+    let mut members = members(&body)?;
     let name = text(&mut members, "consumer", NAME_RULE)?;
     let told = text(&mut members, "cursor", CURSOR_RULE)?;
     refuse_rest(&members)?;

@@ -6,7 +6,7 @@ use crate::{
     auth::Caller,
     body::RawBody,
     idempotency,
-    members::Members,
+    members::{Members, members},
     openapi::{bodies, params},
     path::JobPath,
 };
@@ -73,7 +73,7 @@ pub(crate) async fn regenerate(
     caller.must(Scope::Submit)?;
     let idempotency = idempotency::read(&headers, &format!("POST /v1/jobs/{id}/regenerate"), &body)?;
     let source = jobs::input(&api.store, Some(caller.project), id).await?.ok_or(ProblemKind::JobNotFound)?;
-    let mut members = Members::parse(&body)?;
+    let mut members = members(&body)?;
     let max_cost = members.take("max_cost").map(read_max_cost).transpose()?;
     if members.has("model") {
         return Err(Problem::field("model", "is not a field of a regeneration"));

@@ -2,7 +2,7 @@
 
 use super::view::JobJson;
 use crate::{
-    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, members::Members, openapi::bodies, path::JobPath,
+    ApiState, Problem, ProblemKind, auth::Caller, body::RawBody, members::members, openapi::bodies, path::JobPath,
 };
 use axum::{Json, extract::State};
 use domain::{Resolution, Unresolvable};
@@ -44,7 +44,7 @@ pub(crate) async fn resolve(
 }
 
 fn action(body: &[u8]) -> Result<Resolution, Problem> {
-    let mut members = Members::parse(body)?;
+    let mut members = members(body)?;
     let text = members.take("action").and_then(|value| serde_json::from_str::<String>(RawValue::get(value)).ok());
     if let Some((name, _)) = members.0.first() {
         return Err(Problem::field(&name.escape_debug().to_string(), "is not a field of this request"));

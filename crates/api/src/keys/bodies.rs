@@ -1,6 +1,10 @@
 //! What is asked for, read member by member so that an error names its place.
 
-use crate::{ApiState, Problem, auth::Caller, members::Members};
+use crate::{
+    ApiState, Problem,
+    auth::Caller,
+    members::{Members, members},
+};
 use chrono::{DateTime, Utc};
 use domain::ProjectId;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -81,7 +85,7 @@ pub(super) struct Asked {
 
 /// Reads the key that is to be made.
 pub(super) async fn new_key(api: &ApiState, caller: &Caller, body: &[u8]) -> Result<NewKey, Problem> {
-    let mut members = Members::parse(body)?;
+    let mut members = members(body)?;
     let name: Option<String> = take(&mut members, "name", "must be a text")?;
     let project: Option<String> = take(&mut members, "project", "must be a project's name or id")?;
     let scopes = scopes(&mut members)?;
@@ -109,7 +113,7 @@ pub(super) async fn new_key(api: &ApiState, caller: &Caller, body: &[u8]) -> Res
 /// Reads how a key is to be rotated.
 pub(super) async fn rotation(api: &ApiState, body: &[u8]) -> Result<Asked, Problem> {
     const RULE: &str = "must be a duration such as `24h`, at most 30 days";
-    let mut members = Members::parse(body)?;
+    let mut members = members(body)?;
     let grace: Option<String> = take(&mut members, "grace", RULE)?;
     let expires_at = end(api, &mut members).await?;
     refuse_rest(&members)?;

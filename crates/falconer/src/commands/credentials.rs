@@ -8,7 +8,7 @@ mod view;
 use super::{
     database,
     exit::{self, Exit, Refusal},
-    output::{self, OutputArgs},
+    output::{self, Format, OutputArgs},
 };
 use crate::{config::Config, os_user};
 use anyhow::{Context, Result};
@@ -61,7 +61,10 @@ pub(crate) enum CredentialsCommand {
     Repin(Repin),
     /// Seal every key anew with the first secret of `FALCONER_SECRET`
     #[command(after_help = format!("Example:\n  falconer credentials reseal\n\n{}", exit::CODES))]
-    Reseal,
+    Reseal {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +77,8 @@ pub(crate) struct Repin {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -102,7 +107,7 @@ impl CredentialsCommand {
             Self::Enable(args) => args.run(config, true).await,
             Self::Assign(args) => args.run(config).await,
             Self::Repin(repin) => repin.run(config).await,
-            Self::Reseal => changes::reseal(config).await,
+            Self::Reseal { output } => changes::reseal(config, output).await,
         }
     }
 }
@@ -134,7 +139,10 @@ impl Repin {
         if is_default && config.fal.user_id.is_some() && config.fal.user_id.as_deref() != user_id {
             eprintln!("fal.user_id in the settings says otherwise, and is pinned again when a server starts");
         }
-        Ok(Exit::Done)
+        if self.output.format == Format::Table {
+            return Ok(Exit::Done);
+        }
+        view::show(&store, &find(&store, &credential.id.to_string()).await?, self.output).await
     }
 }
 

@@ -6,7 +6,7 @@ mod view;
 use super::{
     database,
     exit::{self, Exit, Refusal},
-    output::{self, OutputArgs, second},
+    output::{self, Format, OutputArgs, second},
 };
 use crate::{config::Config, os_user, random};
 use anyhow::{Context, Result};
@@ -52,6 +52,8 @@ pub(crate) enum KeysCommand {
         /// Say what would be done, and do nothing
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        output: OutputArgs,
     },
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct RotateArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl KeysCommand {
@@ -77,11 +81,11 @@ impl KeysCommand {
             Self::List { project, output } => list(&database::open(config).await?, project.as_deref(), output).await,
             Self::Show { id, output } => show(&database::open(config).await?, id, output).await,
             Self::Rotate(args) => args.run(config).await,
-            Self::Revoke { id, dry_run: true } => {
+            Self::Revoke { id, dry_run: true, .. } => {
                 output::print(&format!("would revoke the key {id}\n"));
                 Ok(Exit::Done)
             }
-            Self::Revoke { id, dry_run: false } => revoke(&database::open(config).await?, id).await,
+            Self::Revoke { id, dry_run: false, output } => revoke(&database::open(config).await?, id, output).await,
         }
     }
 }
@@ -100,9 +104,8 @@ impl RotateArgs {
         let rotated = keys::rotate(&store, Reader::Operator, &rotation, &secret, &os_user::by(), None).await;
         match rotated.context("failed to rotate the key")? {
             Rotated::Done(made) => {
-                output::print(&format!("{}\n", secret.expose()));
                 eprintln!("made {made}, whose secret is shown this once; {} counts for {grace} more", self.id);
-                Ok(Exit::Done)
+                print_made(&store, made, &secret, self.output).await
             }
             Rotated::Refused(why) => {
                 Err(Refusal::new(Exit::Refused, format!("the key {} cannot be rotated: {why}", self.id)).into())
@@ -134,12 +137,24 @@ async fn show(store: &Store, id: KeyId, output: OutputArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn revoke(store: &Store, id: KeyId) -> Result<Exit> {
+async fn revoke(store: &Store, id: KeyId, output: OutputArgs) -> Result<Exit> {
     match keys::revoke(store, Reader::Operator, id, &os_user::by()).await.context("failed to revoke the key")? {
         Revoked::Done => eprintln!("revoked {id}"),
         Revoked::Already => eprintln!("{id} was revoked before"),
         Revoked::NotFound => return Err(missing(id)),
     }
+    if output.format == Format::Table { Ok(Exit::Done) } else { show(store, id, output).await }
+}
+
+/// Prints a key that was just made: its secret alone to a person and to a shell, or all of it as the API answers it.
+async fn print_made(store: &Store, id: KeyId, secret: &KeySecret, output: OutputArgs) -> Result<Exit> {
+    if output.format == Format::Table {
+        output::print(&format!("{}\n", secret.expose()));
+        return Ok(Exit::Done);
+    }
+    let key = keys::get(store, Reader::Operator, id).await.context("failed to read the key")?;
+    let key = key.ok_or_else(|| missing(id))?;
+    output::print(&output::one(output.format, view::json_of_new(&key, secret)?.get(), &[]));
     Ok(Exit::Done)
 }
 

@@ -1,7 +1,7 @@
 //! The log as it is read.
 
 use super::Action;
-use crate::{Store, callbacks::Reader, error::Result, jobs::Page};
+use crate::{Page, Store, callbacks::Reader, error::Result};
 use chrono::{DateTime, Utc};
 use domain::{KeyId, ProjectId};
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<AuditRow, Uuid>> {
     let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
-    let mut items = sqlx::query_as!(
+    let items = sqlx::query_as!(
         AuditRow,
         r#"select a.id, a.at, a.action, a.actor, a.key_id as "key: KeyId", a.project_id as "project: ProjectId", a.subject,
                a.subject_id, a.outcome, a.detail,
@@ -74,11 +74,5 @@ pub async fn list(
     )
     .fetch_all(&store.pools.api)
     .await?;
-    let next = if items.len() > limit {
-        items.truncate(limit);
-        items.last().map(|item| item.id)
-    } else {
-        None
-    };
-    Ok(Page { items, next })
+    Ok(Page::cut(items, limit, |item| item.id))
 }

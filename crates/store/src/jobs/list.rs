@@ -8,7 +8,7 @@ mod scan;
 mod tests;
 
 use super::view::{JobView, views};
-use crate::{Store, error::Result};
+use crate::{Page, Store, error::Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{JobId, ProjectId};
 use scan::Reading;
@@ -42,14 +42,6 @@ pub struct JobFilter {
     pub created_before: Option<DateTime<Utc>>,
     /// fal's name for one of the job's attempts.
     pub request_id: Option<String>,
-}
-
-/// One page of a list. It may hold fewer items than asked for, even none, and still have a successor.
-#[derive(Clone, Debug)]
-pub struct Page<T, C> {
-    pub items: Vec<T>,
-    /// Where the next page begins: after this one.
-    pub next: Option<C>,
 }
 
 /// What was found of a page, newest first, and where the search stopped that has not come to its end.
@@ -88,13 +80,9 @@ pub async fn list(
 ) -> Result<Page<JobView, JobId>> {
     let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
     let found = find(store, project, filter, after, limit + 1).await?;
-    let (mut ids, mut next) = (found.ids, found.stopped_at);
-    if ids.len() > limit {
-        ids.truncate(limit);
-        next = ids.last().copied();
-    }
-    let items = views(store, Some(project), &ids).await?;
-    Ok(Page { items, next })
+    let page = Page::cut(found.ids, limit, |id| *id);
+    let items = views(store, Some(project), &page.items).await?;
+    Ok(Page { items, next: page.next.or(found.stopped_at) })
 }
 
 /// Finds up to `wanted` jobs. No connection is held once it returns.

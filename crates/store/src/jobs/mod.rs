@@ -13,7 +13,7 @@ mod view;
 mod wait;
 mod watch;
 
-pub use list::{JobFilter, LIST_MAX, Page, list};
+pub use list::{JobFilter, LIST_MAX, list};
 pub use refetch::{RefetchSource, Refetched, insert_refetched, refetch_source, restore_result};
 pub use result::{JobInput, JobResult, input, result};
 pub use timeline::{TimelineEntry, TimelineKind, timeline};

@@ -1,5 +1,7 @@
 //! One job, with everything that the API tells of it.
 
+mod row;
+
 use crate::{
     Store,
     accept::{Born, NewJob},
@@ -7,6 +9,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use domain::{JobId, ProjectId};
+use row::Row;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -197,110 +200,4 @@ pub async fn views(store: &Store, project: Option<ProjectId>, ids: &[JobId]) -> 
     .fetch_all(&store.pools.api)
     .await?;
     Ok(rows.into_iter().map(JobView::from).collect())
-}
-
-struct Row {
-    now: DateTime<Utc>,
-    id: JobId,
-    project: ProjectId,
-    state: String,
-    version: i32,
-    model: String,
-    priority: i16,
-    tags: Vec<String>,
-    metadata: serde_json::Value,
-    attempts_made: i16,
-    attempts_max: i16,
-    created_at: DateTime<Utc>,
-    run_at: DateTime<Utc>,
-    started_at: Option<DateTime<Utc>>,
-    finished_at: Option<DateTime<Utc>>,
-    error_class: Option<String>,
-    error_message: Option<String>,
-    error_charged: Option<String>,
-    estimated: Option<Decimal>,
-    regenerated_from: Option<JobId>,
-    refetched_from: Option<JobId>,
-    request_id: Option<String>,
-    attempt_finished_at: Option<DateTime<Utc>>,
-    paused_at: Option<DateTime<Utc>>,
-    circuit_opened_at: Option<DateTime<Utc>>,
-    circuit_open_until: Option<DateTime<Utc>>,
-    unknown_since: Option<DateTime<Utc>>,
-    ledger_lines: i64,
-    charged: Option<Decimal>,
-    currency: Option<String>,
-}
-
-impl From<Row> for JobView {
-    fn from(row: Row) -> Self {
-        Self {
-            waiting: row.waiting(),
-            cost: row.cost(),
-            error: row.error(),
-            id: row.id,
-            project: row.project,
-            state: row.state,
-            version: row.version,
-            model: row.model,
-            priority: row.priority,
-            tags: row.tags,
-            metadata: row.metadata,
-            attempts_made: row.attempts_made,
-            attempts_max: row.attempts_max,
-            request_id: row.request_id,
-            created_at: row.created_at,
-            run_at: row.run_at,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
-            regenerated_from: row.regenerated_from,
-            refetched_from: row.refetched_from,
-        }
-    }
-}
-
-impl Row {
-    fn waiting(&self) -> Option<Waiting> {
-        let waits = |reason, since, expected_start_at| Some(Waiting { reason, since, expected_start_at });
-        match self.state.as_str() {
-            "scheduled" => waits(WaitingReason::Scheduled, self.created_at, Some(self.run_at)),
-            "queued" if self.run_at > self.now => {
-                let since = self.attempt_finished_at.unwrap_or(self.created_at);
-                waits(WaitingReason::Backoff, since, Some(self.run_at))
-            }
-            "queued" => {
-                if let Some(paused_at) = self.paused_at {
-                    return waits(WaitingReason::Paused, paused_at.max(self.run_at), None);
-                }
-                if let Some(opened_at) = self.circuit_opened_at {
-                    let since = opened_at.max(self.run_at);
-                    return waits(WaitingReason::CircuitOpen, since, self.circuit_open_until);
-                }
-                waits(WaitingReason::Slots, self.run_at, None)
-            }
-            "running" => waits(WaitingReason::UnknownOutcome, self.unknown_since?, None),
-            _ => None,
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        let reserved = if self.finished_at.is_none() { self.estimated } else { None };
-        let charged = if self.ledger_lines == 0 { Some(Decimal::ZERO) } else { self.charged };
-        Cost {
-            currency: self.currency.clone().unwrap_or_else(|| "USD".to_owned()),
-            estimated: self.estimated,
-            reserved: reserved.unwrap_or_default(),
-            charged,
-        }
-    }
-
-    fn error(&self) -> Option<JobError> {
-        let class = self.error_class.clone()?;
-        let charged = match self.error_charged.as_deref() {
-            Some("yes") => Some(true),
-            Some("no") => Some(false),
-            _ => None,
-        };
-        Some(JobError { class, message: self.error_message.clone(), charged })
-    }
 }

@@ -15,7 +15,7 @@ pub use rotate::{NotRotatable, Rotated, Rotation, rotate};
 pub use scope::{Payloads, Scope, Scopes, UnknownPayloads, UnknownScope};
 pub use secret::{KeySecret, MalformedSecret};
 
-use crate::{Store, callbacks::Reader, error::Result, jobs::Page};
+use crate::{Page, Store, callbacks::Reader, error::Result};
 use chrono::{DateTime, Utc};
 use domain::{KeyId, ProjectId};
 use std::num::NonZeroU32;
@@ -169,14 +169,8 @@ pub async fn page(
     limit: u32,
 ) -> Result<Page<KeyView, Uuid>> {
     let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
-    let mut items = read(store, reader, None, after, live, i64::try_from(limit + 1).unwrap_or(i64::MAX)).await?;
-    let next = if items.len() > limit {
-        items.truncate(limit);
-        items.last().map(|key| key.id.0)
-    } else {
-        None
-    };
-    Ok(Page { items, next })
+    let items = read(store, reader, None, after, live, i64::try_from(limit + 1).unwrap_or(i64::MAX)).await?;
+    Ok(Page::cut(items, limit, |key| key.id.0))
 }
 
 async fn read(

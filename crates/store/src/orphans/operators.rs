@@ -1,11 +1,10 @@
 //! Orphan charges as operators see them.
 
 use crate::{
-    Store,
+    Page, Store,
     audit::{self, Action, By, Entry},
     callbacks::Reader,
     error::Result,
-    jobs::Page,
 };
 use chrono::{DateTime, Utc};
 use domain::{AttemptId, JobId};
@@ -64,7 +63,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page<OrphanCharge, Uuid>> {
     let limit = usize::try_from(limit.clamp(1, LIST_MAX)).unwrap_or(1);
-    let mut items = sqlx::query_as!(
+    let items = sqlx::query_as!(
         OrphanCharge,
         r#"select o.id, o.request_id, o.endpoint, o.billed_at, o.units, o.unit, o.unit_price, o.amount, o.currency,
                o.first_seen_at, o.resolved_at, o.resolution, o.job_id as "job: JobId",
@@ -80,13 +79,7 @@ pub async fn list(
     )
     .fetch_all(&store.pools.api)
     .await?;
-    let next = if items.len() > limit {
-        items.truncate(limit);
-        items.last().map(|item| item.id)
-    } else {
-        None
-    };
-    Ok(Page { items, next })
+    Ok(Page::cut(items, limit, |item| item.id))
 }
 
 /// Notes that an open charge needs no further thought, and why. Only an operator may.

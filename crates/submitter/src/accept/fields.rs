@@ -2,7 +2,7 @@
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
+    de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use std::{collections::HashSet, fmt};
@@ -27,19 +27,35 @@ impl FieldError {
     }
 }
 
-/// The members of a JSON object, in order, each as its own bytes.
-pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
+/// The members of a JSON object in their order, each as its own bytes, so that a value is passed on as it was sent.
+/// Repeats are among them: see [`Members::repeated`].
+#[derive(Debug)]
+pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// Reads an object. A name that is there twice is refused, since two readers might take different ones of it.
-    pub(super) fn parse(body: &'a [u8]) -> Result<Self, FieldError> {
-        serde_json::from_slice(body).map_err(|error| {
-            let rule = match error.classify() {
-                serde_json::error::Category::Data => error.to_string(),
-                _ => format!("must be a JSON object: {error}"),
-            };
-            FieldError::new("body", rule)
-        })
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// When it is none. A syntax error says its line and column.
+    pub fn parse(body: &'a [u8]) -> Result<Self, FieldError> {
+        serde_json::from_slice(body).map_err(|error| FieldError::new("body", format!("must be a JSON object: {error}")))
+    }
+
+    /// A name that is there twice. Two readers might take different ones of it.
+    pub fn repeated(&self) -> Option<&str> {
+        // A body may hold a million names, so each is looked up and not compared with all.
+        let mut names = HashSet::new();
+        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !names.insert(*name))
+    }
+
+    /// Takes out the member of that name. Of a name that is there twice only the first is taken.
+    pub fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+        let index = self.0.iter().position(|(own, _)| own == name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(own, _)| own == name)
     }
 }
 
@@ -54,14 +70,9 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(String, &'de RawValue)> = Vec::new();
-                // A body may hold a million names, so each is looked up and not compared with all.
-                let mut names = HashSet::new();
-                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    if !names.insert(name.clone()) {
-                        return Err(A::Error::custom(format!("the field `{}` is there twice", name.escape_debug())));
-                    }
-                    members.push((name, value));
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
                 }
                 Ok(Members(members))
             }

@@ -7,7 +7,7 @@ mod request;
 mod rules;
 
 pub use enqueue::EnqueueError;
-pub use fields::{FieldError, InvalidRequest};
+pub use fields::{FieldError, InvalidRequest, Members};
 pub use prices::{Prices, UnitPrice};
 pub use request::JobRequest;
 

@@ -98,6 +98,10 @@ impl JobRequest {
     /// Every rule that the body breaks, each with its field.
     pub fn parse(body: &[u8]) -> Result<Self, InvalidRequest> {
         let members = Members::parse(body).map_err(|error| InvalidRequest(vec![error]))?;
+        if let Some(name) = members.repeated() {
+            let rule = format!("the field `{}` is there twice", name.escape_debug());
+            return Err(InvalidRequest(vec![FieldError::new("body", rule)]));
+        }
         let (mut model, mut input, mut errors) = (None, None, Vec::new());
         let mut rest = Self::new(placeholder_model(), Bytes::new());
         for (name, value) in &members.0 {

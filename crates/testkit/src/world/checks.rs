@@ -55,6 +55,24 @@ impl World {
         *self.checked.lock().expect("no holder panics") = true;
     }
 
+    /// Waits until no server has a connection to the database in use.
+    ///
+    /// # Panics
+    /// When one stays in use.
+    pub async fn wait_connections_idle(&self) {
+        wait::until("every connection to be idle", async || {
+            let busy: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity
+                 where datname = current_database() and application_name like 'falconer %' and state <> 'idle'",
+            )
+            .fetch_one(self.db())
+            .await
+            .expect("the database answers");
+            if busy == 0 { Ok(()) } else { Err(busy) }
+        })
+        .await;
+    }
+
     /// What does not hold of all that must hold at any moment; empty where all is well. Ends a story as
     /// [`World::check`] does, without a panic.
     pub async fn findings(&self) -> Vec<Finding> {

@@ -4,14 +4,15 @@ use super::{
     super::{
         database,
         exit::{Exit, Refusal},
-        output,
+        output::{self, Format, OutputArgs},
     },
-    check_user_id, find, key_input, missing,
+    check_user_id, find, key_input, missing, view,
 };
 use crate::{config::Config, os_user, serve};
 use anyhow::{Context, Result};
 use clap::Args;
 use domain::CredentialId;
+use serde_json::json;
 use std::num::NonZeroU32;
 use store::{
     Store,
@@ -39,6 +40,8 @@ pub(crate) struct CreateArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +51,8 @@ pub(crate) struct RotateArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +64,8 @@ pub(crate) struct SlotsArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +75,8 @@ pub(crate) struct StateArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +89,8 @@ pub(crate) struct AssignArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl CreateArgs {
@@ -116,9 +127,12 @@ impl CreateArgs {
         if credentials::create(&store, &new, &os_user::by()).await.context(FAILED)?.is_none() {
             return Err(Refusal::new(Exit::Refused, format!("there is a credential {} already", new.name)).into());
         }
-        output::print(&format!("{id}\n"));
         eprintln!("added the credential {} with the key …{}", new.name, new.key_hint);
-        Ok(Exit::Done)
+        if self.output.format == Format::Table {
+            output::print(&format!("{id}\n"));
+            return Ok(Exit::Done);
+        }
+        show(&store, id, self.output).await
     }
 }
 
@@ -138,7 +152,8 @@ impl RotateArgs {
         let key = key_input::read()?;
         let hint = key.hint();
         let done = credentials::rotate(&store, id, &sealer.seal(id, &key), &hint, &os_user::by()).await;
-        told(done.context(FAILED)?, &self.credential, &format!("the key of {} is …{hint}", self.credential))
+        must_be(done.context(FAILED)?, &self.credential)?;
+        told(&store, id, &format!("the key of {} is …{hint}", self.credential), self.output).await
     }
 }
 
@@ -155,7 +170,8 @@ impl SlotsArgs {
         if id == CredentialId::DEFAULT {
             eprintln!("fal.slots in the settings is written again when a server starts");
         }
-        told(done, &self.credential, &format!("{} has {} slots", self.credential, self.slots))
+        must_be(done, &self.credential)?;
+        told(&store, id, &format!("{} has {} slots", self.credential, self.slots), self.output).await
     }
 }
 
@@ -169,13 +185,14 @@ impl StateArgs {
         let store = database::open(config).await?;
         let id = find(&store, &self.credential).await?.id;
         let done = credentials::set_enabled(&store, id, enabled, &os_user::by()).await.context(FAILED)?;
-        told(done, &self.credential, &format!("{} is {state}", self.credential))
+        must_be(done, &self.credential)?;
+        told(&store, id, &format!("{} is {state}", self.credential), self.output).await
     }
 }
 
 impl AssignArgs {
     pub(super) async fn run(self, config: &Config) -> Result<Exit> {
-        let Self { credential, project, dry_run } = self;
+        let Self { credential, project, dry_run, output } = self;
         if dry_run {
             output::print(&format!("would let the credential {credential} pay for new jobs of {project}\n"));
             return Ok(Exit::Done);
@@ -184,7 +201,7 @@ impl AssignArgs {
         let (id, owner) = (find(&store, &credential).await?.id, project_of(&store, &project).await?);
         let assigned = credentials::assign(&store, owner, Some(id), &os_user::by()).await.context(FAILED)?;
         match assigned {
-            Assigned::Done => told(true, &credential, &format!("{credential} pays for new jobs of {project}")),
+            Assigned::Done => told(&store, id, &format!("{credential} pays for new jobs of {project}"), output).await,
             Assigned::NoProject => Err(no_project(&project).into()),
             Assigned::NoCredential => {
                 let line = format!("the credential {credential} is another project's");
@@ -195,12 +212,15 @@ impl AssignArgs {
 }
 
 /// Seals every key anew that the first secret has not sealed.
-pub(super) async fn reseal(config: &Config) -> Result<Exit> {
+pub(super) async fn reseal(config: &Config, output: OutputArgs) -> Result<Exit> {
     let sealer = serve::sealer(config)?;
     let store = database::open(config).await?;
     let resealed =
         sealer.reseal(&store).await.context("failed to seal the keys anew; running it again does the rest")?;
     eprintln!("sealed {} keys anew", resealed.done);
+    if output.format != Format::Table {
+        output::print(&format!("{}\n", json!({"sealed": resealed.done, "unreadable": resealed.unreadable})));
+    }
     if resealed.unreadable.is_empty() {
         return Ok(Exit::Done);
     }
@@ -226,10 +246,16 @@ fn check_slots(slots: NonZeroU32) -> Result<()> {
     Ok(())
 }
 
-fn told(done: bool, credential: &str, what: &str) -> Result<Exit> {
-    if !done {
-        return Err(missing(credential).into());
-    }
+fn must_be(is_there: bool, credential: &str) -> Result<()> {
+    if is_there { Ok(()) } else { Err(missing(credential).into()) }
+}
+
+/// Says what was done: in words to a person, as the account is now to a program.
+async fn told(store: &Store, id: CredentialId, what: &str, output: OutputArgs) -> Result<Exit> {
     eprintln!("{what}; running servers take it over within five seconds");
-    Ok(Exit::Done)
+    if output.format == Format::Table { Ok(Exit::Done) } else { show(store, id, output).await }
+}
+
+async fn show(store: &Store, id: CredentialId, output: OutputArgs) -> Result<Exit> {
+    view::show(store, &find(store, &id.to_string()).await?, output).await
 }

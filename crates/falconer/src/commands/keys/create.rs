@@ -1,6 +1,6 @@
 //! `falconer keys create`.
 
-use super::{Exit, Refusal, after, database, output};
+use super::{Exit, OutputArgs, Refusal, after, database, output, print_made};
 use crate::{config::Config, os_user, random};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -36,6 +36,8 @@ pub(crate) struct CreateArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl CreateArgs {
@@ -59,9 +61,8 @@ impl CreateArgs {
         let key = NewKey { project, name: self.name, scopes, expires_at, payloads, rate };
         let secret = KeySecret::of_random(&random::bytes());
         let id = keys::create(&store, &key, &secret, &by).await.context("failed to store the key")?;
-        output::print(&format!("{}\n", secret.expose()));
         eprintln!("made {told}; it is shown this once. `falconer keys revoke {id}` ends it.");
-        Ok(Exit::Done)
+        print_made(&store, id, &secret, self.output).await
     }
 
     fn scopes(&self) -> Scopes {

@@ -2,21 +2,23 @@
 
 use super::second;
 use serde_json::{
-    json,
+    Value, json,
     value::{RawValue, to_raw_value},
 };
-use store::keys::KeyView;
+use store::keys::{KeySecret, KeyView};
 
 pub(super) const HEADING: [&str; 9] =
     ["ID", "PROJECT", "NAME", "KEY", "SCOPES", "PAYLOADS", "CREATED", "LAST USED", "STATE"];
 
 pub(super) fn json(key: &KeyView) -> serde_json::Result<Box<RawValue>> {
-    to_raw_value(&json!({
-        "id": key.id, "project_id": key.project, "project": key.project_name, "name": key.name, "prefix": key.prefix,
-        "scopes": key.scopes, "payloads": key.payloads, "rate_per_second": key.rate_per_second, "burst": key.burst,
-        "state": key.state(), "line_id": key.line, "made_by": key.made_by, "created_at": key.created_at,
-        "expires_at": key.expires_at, "revoked_at": key.revoked_at, "last_used_at": key.last_used_at,
-    }))
+    to_raw_value(&value(key))
+}
+
+/// With its secret, which nothing shows later.
+pub(super) fn json_of_new(key: &KeyView, secret: &KeySecret) -> serde_json::Result<Box<RawValue>> {
+    let mut value = value(key);
+    value["secret"] = secret.expose().into();
+    to_raw_value(&value)
 }
 
 pub(super) fn row(key: &KeyView) -> Vec<String> {
@@ -52,6 +54,15 @@ pub(super) fn rows(key: &KeyView) -> Vec<(&'static str, String)> {
         ("last used", key.last_used_at.map_or_else(|| "never".to_owned(), second)),
         ("state", state(key)),
     ]
+}
+
+fn value(key: &KeyView) -> Value {
+    json!({
+        "id": key.id, "project_id": key.project, "project": key.project_name, "name": key.name, "prefix": key.prefix,
+        "scopes": key.scopes, "payloads": key.payloads, "rate_per_second": key.rate_per_second, "burst": key.burst,
+        "state": key.state(), "line_id": key.line, "made_by": key.made_by, "created_at": key.created_at,
+        "expires_at": key.expires_at, "revoked_at": key.revoked_at, "last_used_at": key.last_used_at,
+    })
 }
 
 fn state(key: &KeyView) -> String {
