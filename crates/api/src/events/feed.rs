@@ -74,7 +74,6 @@ pub(crate) async fn read(
     let page = events::wait(&api.store, &api.wakes, &feed, after, wait, &api.stop).await?;
     // It may have taken a minute, and the key may have ended meanwhile.
     caller.recheck(&api).await?;
-    caller.recheck(&api).await?;
     let told = Acknowledgement { position: page.reached, missed: consumer.as_ref().map_or(0, |own| own.missed) };
     Ok(Json(FeedJson {
         cursor: cursor::write(caller.project, consumer.as_ref().map(|own| own.id), told),

@@ -60,6 +60,17 @@ enum End {
     Other(anyhow::Error),
 }
 
+impl End {
+    /// What the command ends with.
+    fn into_exit(self) -> Result<Exit> {
+        match self {
+            Self::Unread => Ok(Exit::Done),
+            Self::Call(error) => Err(error.into_end()),
+            Self::Other(error) => Err(error),
+        }
+    }
+}
+
 impl From<CallError> for End {
     fn from(error: CallError) -> Self {
         Self::Call(error)
@@ -80,9 +91,16 @@ impl Tail {
         let client = Client::of(config, self.with.client)?;
         let lines = Lines { format: self.with.output.format, filter: self.filter };
         let mut terminated = signal(SignalKind::terminate()).context("failed to listen for signals")?;
+        // Before the feed begins: a job that came between the two would be taken for an old one.
+        let mut open = Open::new(&client);
+        if lines.wants_open()
+            && let Err(end) = open.changes().await
+        {
+            return end.into_exit();
+        }
         let mut feed = Feed::begin(&client).await?;
         let ended = tokio::select! {
-            ended = follow(&client, &mut feed, &lines) => ended,
+            ended = follow(&client, &mut feed, &mut open, &lines) => ended,
             _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
             _ = terminated.recv() => Ok(Exit::Interrupted),
         };
@@ -92,23 +110,20 @@ impl Tail {
 }
 
 /// Follows for ever. A server that is away is waited for.
-async fn follow(client: &Client, feed: &mut Feed<'_>, lines: &Lines) -> Result<Exit> {
-    let mut open = Open::new(client);
+async fn follow(client: &Client, feed: &mut Feed<'_>, open: &mut Open<'_>, lines: &Lines) -> Result<Exit> {
     let mut pause = PAUSE_FIRST;
     lines.heading();
     loop {
-        match round(feed, &mut open, lines).await {
+        match round(feed, open, lines).await {
             Ok(()) => pause = PAUSE_FIRST,
-            Err(End::Unread) => return Ok(Exit::Done),
-            Err(End::Other(error)) => return Err(error),
-            Err(End::Call(error)) if !error.is_temporary() => return Err(error.into_end()),
-            Err(End::Call(_)) => {
+            Err(End::Call(error)) if error.is_temporary() => {
                 if pause == PAUSE_FIRST {
                     eprintln!("{} is away; trying again", client.base());
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_LONGEST);
             }
+            Err(end) => return end.into_exit(),
         }
     }
 }
